@@ -1,0 +1,39 @@
+# Set-up is part of every target: a fresh clone needs Python 3.11 or newer (with venv), make, and access to PyPI.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check format coverage clean
+
+demo: $(STAMP)  ## run the main job with a local Slack and a local Ottu
+	@$(RUN) -m bot demo
+
+test: $(STAMP)  ## run the tests
+	$(RUN) -m pytest -q
+
+check: $(STAMP)  ## lint, formatting, types, and who imports whom
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest -q tests/test_star.py
+
+format: $(STAMP)  ## format and mend what the linter can
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+coverage: $(STAMP)  ## the tests, with the branches that none of them takes
+	$(RUN) -m pytest -q --cov --cov-report=term-missing:skip-covered
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache demo-run build *.egg-info
+
+# Everything by its hash, so that an installation next year gives the same; then this project itself, without its build
+# fetching anything.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV) (once) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
