@@ -1,0 +1,115 @@
+"""The chain of events: each carries a hash over itself and the one before, so that nothing can be cut out or altered.
+
+With an AUDIT_KEY the hash is an HMAC (SHA-256), which nobody can recompute who has only the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from approvals.request import Request, as_row
+
+GENESIS = "0" * 64
+UNKEYED = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the record, as its row in `events`. `data` is JSON; times are UTC in ISO 8601."""
+
+    seq: int
+    at: str
+    request_id: str | None
+    kind: str
+    actor: str
+    from_state: str | None
+    to_state: str | None
+    version: int | None
+    data: str
+    key_id: str
+    prev: str
+    hash: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The data of the event, read."""
+        return dict(json.loads(self.data))
+
+
+@dataclass(frozen=True)
+class ChainKey:
+    """The key of the chain, or none. Its id tells keys apart without showing them."""
+
+    secret: bytes = b""
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(b"ottu-bot audit key id\0" + self.secret).hexdigest()[:12] if self.secret else UNKEYED
+
+    def hash(self, fields: Iterable[object]) -> str:
+        """The hash over the fields of an event, the previous hash among them. 64 hex digits."""
+        text = json.dumps(list(fields), ensure_ascii=False, separators=(",", ":")).encode()
+        if self.secret:
+            return hmac.new(self.secret, text, hashlib.sha256).hexdigest()
+        return hashlib.sha256(text).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"ChainKey(id={self.id!r})"
+
+
+def hashed(event: Event) -> tuple[object, ...]:
+    """The fields that the hash covers: all but the hash."""
+    return (
+        event.seq,
+        event.at,
+        event.request_id,
+        event.kind,
+        event.actor,
+        event.from_state,
+        event.to_state,
+        event.version,
+        event.data,
+        event.key_id,
+        event.prev,
+    )
+
+
+def differences(events: Iterable[Event], rows: Mapping[str, Request], key: ChainKey) -> Iterator[str]:
+    """What does not agree: a broken chain, a row that its events do not make. Nothing where all is well."""
+    prev, seq, keyed = GENESIS, 0, False
+    derived: dict[str, dict[str, object]] = {}
+    for event in events:
+        seq += 1
+        if event.seq != seq:
+            yield f"event {event.seq}: expected {seq}"
+            seq = event.seq
+        if event.prev != prev:
+            yield f"event {event.seq}: does not follow the one before"
+        if event.key_id not in {UNKEYED, key.id}:
+            yield f"event {event.seq}: was written with another key ({event.key_id})"
+        elif keyed and event.key_id == UNKEYED:
+            yield f"event {event.seq}: is not keyed, but those before it are"
+        elif (ChainKey() if event.key_id == UNKEYED else key).hash(hashed(event)) != event.hash:
+            yield f"event {event.seq}: was altered"
+        keyed = keyed or event.key_id != UNKEYED
+        prev = event.hash
+        if event.request_id is not None:
+            derived.setdefault(event.request_id, {}).update(event.facts.get("set", {}))
+    yield from _row_differences(derived, rows)
+
+
+def _row_differences(derived: Mapping[str, Mapping[str, object]], rows: Mapping[str, Request]) -> Iterator[str]:
+    for request_id in sorted(derived.keys() | rows.keys()):
+        if request_id not in rows:
+            yield f"{request_id}: has events but no row"
+            continue
+        row = as_row(rows[request_id])
+        made = dict.fromkeys(row) | dict(derived.get(request_id, {}))
+        wrong = sorted(name for name in row if row[name] != made[name])
+        if wrong:
+            yield f"{request_id}: the row differs from its events in {', '.join(wrong)}"

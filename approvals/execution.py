@@ -1,0 +1,164 @@
+"""The use cases of execution: claim, settle, give up. Intent before action; no answer is not "no".
+
+A claim commits the intent (state `executing`, the Tracking-Key, the attempt's number) before anything is sent. Settling
+names its attempt and follows the two tables in `request.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from approvals.policy import Policy
+from approvals.request import AFTER_ANOTHER, AFTER_FIRST, Ending, Outcome, Refusal, Request, State
+from approvals.service import BOT, follow, is_over
+from approvals.store import Store
+from approvals.work import Work
+
+MOST_MISSES = 5  # proven not sent so often: failed
+LONGEST_BACKOFF_SECONDS = 60.0
+PAUSED = "paused"  # the fact that somebody stopped executions
+CREDENTIALS = "credentials_refused"  # the fact that stops executions until a harmless call is accepted again
+
+
+class Execution:
+    """Claims and settlements on one store. Randomness (`new_key`) is an argument; time is the database's."""
+
+    def __init__(self, store: Store, work: Work, policy: Policy, new_key: Callable[[], str]) -> None:
+        self.store = store
+        self.work = work
+        self.policy = policy
+        self.new_key = new_key
+
+    def stopped(self) -> str | None:
+        """Why nothing is executed now; None where it is."""
+        paused = self.work.fact(PAUSED)
+        if paused:
+            return f"paused by @{paused['by']}"
+        return "Ottu refused the credentials" if self.work.fact(CREDENTIALS) else None
+
+    def pause(self, person: str, reason: str) -> None:
+        """Stop executions of all processes of this database; reads and decisions go on."""
+        with self.store.transaction():
+            if self.work.fact(PAUSED):
+                raise Refusal("Executions are paused already. /ottu resume starts them again.", kind="paused")
+            self.work.set_fact(PAUSED, {"by": person, "reason": reason, "since": self.store.now()})
+            self.store.record("paused", person, data={"reason": reason})
+
+    def resume(self, person: str) -> None:
+        """Start executions again."""
+        with self.store.transaction():
+            if not self.work.fact(PAUSED):
+                raise Refusal("Executions are not paused.", kind="not_paused")
+            self.work.set_fact(PAUSED, None)
+            self.store.record("resumed", person)
+
+    def accept_credentials(self) -> None:
+        """Ottu has taken the credentials again."""
+        with self.store.transaction():
+            if self.work.fact(CREDENTIALS):
+                self.work.set_fact(CREDENTIALS, None)
+                self.store.record("credentials_accepted", BOT)
+
+    def claim(self, request_id: str) -> Request | None:
+        """Commit the intent to send it now; None where it is not to be sent (not approved, or no longer in time).
+
+        Once this has returned a request, its attempt must be settled.
+        """
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state is not State.APPROVED or self.stopped():
+                return None
+            if is_over(request, self.store.now(), self.policy.timing.lapse_after_seconds):
+                return None
+            claimed = self.store.move(
+                request,
+                State.EXECUTING,
+                actor=BOT,
+                changes={
+                    "tracking_key": request.tracking_key or self.new_key(),
+                    "attempt": request.attempt + 1,
+                },
+            )
+            self.work.attempt_begins(claimed.id, claimed.attempt)
+            return self._followed(claimed)
+
+    def settle(self, request_id: str, attempt: int, outcome: Outcome) -> Request:
+        """Write down how an attempt ended, and move the request as far as that is proof. Returns the row
+        as it is then."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None:
+                raise LookupError(request_id)
+            self.work.attempt_ends(request_id, attempt)
+            if outcome.ending is Ending.UNAUTHORIZED:
+                self.work.set_fact(CREDENTIALS, {"since": self.store.now()})
+                self.work.arm("probe", "probe", {})
+            to = self._after(request, attempt, outcome)
+            if to is None:
+                self._evidence(request, attempt, outcome)
+                return request
+            return self._followed(self._settled(request, to, outcome))
+
+    def _after(self, request: Request, attempt: int, outcome: Outcome) -> State | None:
+        """The state that follows; None where the row does not move by this answer."""
+        if request.state not in {State.EXECUTING, State.UNKNOWN}:
+            return None
+        alone = request.attempt == attempt and request.doubtful_attempt in (None, attempt)
+        to = (AFTER_FIRST if alone else AFTER_ANOTHER)[outcome.ending]
+        if to is request.state or (request.state is State.UNKNOWN and to is State.APPROVED):
+            return None
+        if request.attempt != attempt and to is State.UNKNOWN:
+            return None  # the attempt under way decides
+        if to is State.APPROVED and outcome.ending is Ending.NOT_SENT and request.misses + 1 >= MOST_MISSES:
+            return State.FAILED
+        return to
+
+    def _settled(self, request: Request, to: State, outcome: Outcome) -> Request:
+        changes: dict[str, object] = {"detail": outcome.detail or None}
+        if to is State.UNKNOWN:
+            changes["doubtful_attempt"] = request.attempt
+        if to in {State.SUCCEEDED, State.QUEUED}:
+            changes["answered_minor"] = outcome.answered_minor
+            changes["reference_number"] = outcome.reference_number
+        if outcome.ending is Ending.NOT_SENT:
+            changes["misses"] = request.misses + 1
+            if to is State.FAILED:
+                changes["detail"] = f"could not reach Ottu {MOST_MISSES} times; nothing was sent"
+        note: dict[str, object] = {"ending": outcome.ending.value, "attempt": request.attempt}
+        if to is State.APPROVED:
+            note["again_in_seconds"] = round(backoff_seconds(request.misses, outcome), 3)
+        return self.store.move(request, to, actor=BOT, note=note, changes=changes)
+
+    def _evidence(self, request: Request, attempt: int, outcome: Outcome) -> None:
+        self.store.record(
+            "late_answer",
+            BOT,
+            request_id=request.id,
+            data={
+                "attempt": attempt,
+                "ending": outcome.ending.value,
+                "detail": outcome.detail,
+                "answered_minor": outcome.answered_minor,
+                "reference_number": outcome.reference_number,
+            },
+        )
+
+    def give_up(self, request_id: str, attempt: int, why: str) -> Request | None:
+        """An attempt whose process is gone, or which was cut off: nobody can tell what became of it."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            self.work.attempt_ends(request_id, attempt)
+            if request is None or request.state is not State.EXECUTING or request.attempt != attempt:
+                return None
+            return self._followed(self._settled(request, State.UNKNOWN, Outcome(Ending.UNKNOWN, why)))
+
+    def _followed(self, request: Request) -> Request:
+        follow(self.work, self.store, request, self.policy.timing.lapse_after_seconds)
+        return request
+
+
+def backoff_seconds(misses: int, outcome: Outcome) -> float:
+    """When to try again what was proven not to have been done: after Retry-After, else 2, 4, 8 … seconds."""
+    if outcome.retry_after_seconds is not None:
+        return outcome.retry_after_seconds
+    return float(min(2 ** (misses + 1), LONGEST_BACKOFF_SECONDS))

@@ -1,0 +1,370 @@
+"""The use cases: submit, check, approve, take back, reject, withdraw, expire, lapse. (Execution: `execution.py`.)
+
+Each is one transaction: it reads the row, decides by `policy` and `reading`, moves the row with its event, and puts
+down what follows (card, notice, timer). It raises Refusal, with nothing written, where the answer is no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from approvals import money, reading
+from approvals.policy import Members, Policy, Rule
+from approvals.reading import Reading
+from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
+from approvals.store import Store, later, seconds_between
+from approvals.work import Work
+
+BOT = "bot"  # the actor of what no person did
+CLICK_COUNTS_SECONDS = 60.0
+
+
+class Service:
+    """The use cases on one store. Identity (`new_id`) is an argument; time is the database's."""
+
+    def __init__(self, store: Store, work: Work, policy: Policy, new_id: Callable[[int], str]) -> None:
+        self.store = store
+        self.work = work
+        self.policy = policy
+        self.new_id = new_id
+
+    # --- asking
+
+    def submit(self, submission: Submission, members: Members) -> Request:
+        """Accept a request and put it on disk in `checking`. The same payload again gives the same request.
+
+        Raises Refusal: blocked, no rule, not allowed to ask, too many, another request is open.
+        """
+        with self.store.transaction():
+            known = self.store.by_origin(submission.origin)
+            if known:
+                return known
+            self.policy.rule_at_ask(submission.operation)
+            if not self.policy.may_ask_some(submission.operation, submission.requester, members):
+                raise Refusal(
+                    f"You may not ask for a {submission.operation} here. {self._who_may(submission.operation)}",
+                    kind="not_allowed",
+                )
+            self._check_rate(submission.requester)
+            self._check_free(self.store.open_by_reference(submission.reference_kind, submission.reference))
+            request = self._new(submission)
+            self.store.insert(request, submission.requester)
+            self.work.arm(f"check:{request.id}", "check", {"request": request.id})
+            self.work.arm(f"expire:{request.id}", "expire", {"request": request.id}, due_at=request.expires_at)
+            return request
+
+    def _who_may(self, operation: Operation) -> str:
+        groups = sorted({group for rule in self.policy.rules if operation in rule.operations for group in rule.ask})
+        return f"The policy lets {', '.join(groups)} ask." if groups else "The policy lets nobody ask."
+
+    def _check_rate(self, requester: str) -> None:
+        most = self.policy.timing.commands_per_minute
+        if self.store.count_since(requester, later(self.store.now(), seconds=-60)) >= most:
+            raise Refusal(f"That is more than {most} requests in a minute. Go on in a minute.", kind="too_many")
+
+    def _check_free(self, other: Request | None, but: str = "") -> None:
+        if other and other.id != but:
+            raise Refusal(
+                f"{other.id} is open for this transaction ({other.operation}, {other.state}, asked by "
+                f"@{other.requester}). One at a time: wait for it, or have it withdrawn.",
+                kind="already_open",
+            )
+
+    def _new(self, submission: Submission) -> Request:
+        now = self.store.now()
+        empty = dict.fromkeys(Request.__dataclass_fields__)
+        return Request(
+            **{  # every column is named in the dataclass; those not set here are NULL
+                **empty,
+                **submission.__dict__,
+                "id": self._free_id(),
+                "created_at": now,
+                "state": State.CHECKING,
+                "state_at": now,
+                "version": 1,
+                "expires_at": later(now, seconds=self.policy.timing.expires_after_seconds),
+                "attempt": 0,
+                "misses": 0,
+            }
+        )
+
+    def _free_id(self) -> str:
+        for length in (4, 4, 5, 6, 8, 12):
+            candidate = self.new_id(length)
+            if self.store.get(candidate) is None:
+                return candidate
+        raise Refusal("No free request number was found. Try again.", kind="no_id")
+
+    # --- checking
+
+    def check(self, request_id: str, read: Reading, members: Members) -> Request | None:
+        """Decide, from what was read, whether the request gets its card. None where it is no longer in checking."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state is not State.CHECKING:
+                return None
+            try:
+                terms, rule = self._terms(request, read, members)
+            except Refusal as refusal:
+                return self.refuse(request, refusal)
+            seen = as_row(request) | terms
+            terms["digest"] = digest({name: seen[name] for name in SEEN})
+            to = State.PENDING if rule.approvals else State.APPROVED
+            return self._moved(self.store.move(request, to, actor=BOT, changes=terms | self._quorum(to)))
+
+    def refuse(self, request: Request, refusal: Refusal) -> Request:
+        """The request cannot be: final, with the sentence for its requester."""
+        return self._moved(
+            self.store.move(
+                request, State.REFUSED, actor=BOT, note={"why": refusal.kind}, changes={"detail": str(refusal)}
+            )
+        )
+
+    def _terms(self, request: Request, read: Reading, members: Members) -> tuple[dict[str, object], Rule]:
+        submission = _submission(request)
+        reading.check_identity(submission, read)
+        reading.check_state(request.operation, read)
+        if read.session_id:
+            self._check_free(self.store.open_by_session(read.session_id), but=request.id)
+        if read.order_no:
+            self._check_free(self._unread_open(read.order_no), but=request.id)
+        figures = reading.figures(request.operation, read)
+        amount_minor = reading.amount(submission, read, figures.left_minor)
+        rule = self._rule(request, amount_minor, read, members)
+        terms: dict[str, object] = {
+            "session_id": read.session_id,
+            "order_no": read.order_no or (request.reference if request.reference_kind == "order" else None),
+            "amount_minor": amount_minor,
+            "currency": read.currency,
+            "decimals": money.decimals(read.currency) if read.currency else None,
+            "transaction_state": read.state,
+            "transaction_minor": read.amount_minor,
+            **figures.__dict__,
+            "children": children_text(read),
+            "figures_at": read.read_at,
+            "is_sandbox": None if read.is_sandbox is None else int(read.is_sandbox),
+            "gateway": read.gateway,
+            "rule_name": rule.name,
+            "rule_text": rule.text,
+            "rule_hash": rule.hash,
+            "approvals_needed": rule.approvals,
+        }
+        return terms, rule
+
+    def _unread_open(self, order_no: str) -> Request | None:
+        """An open request that goes by the order number alone, because Ottu knew no session for it."""
+        found = self.store.open_by_reference("order", order_no)
+        return found if found and found.session_id is None else None
+
+    def _rule(self, request: Request, amount_minor: int | None, read: Reading, members: Members) -> Rule:
+        amount_of_rule = read.amount_minor if amount_minor is None else amount_minor
+        rule = self.policy.rule_for(request.operation, amount_of_rule, read.currency)
+        if rule is None:
+            raise Refusal("No rule of the policy covers this, so it is not possible here.", kind="no_rule")
+        if rule.block is not None:
+            raise Refusal(rule.block, kind="blocked")
+        if not self.policy.may_ask(rule, request.requester, members):
+            raise Refusal(
+                f"You may not ask for this: the rule “{rule.name}” lets {', '.join(rule.ask)} ask.", kind="not_allowed"
+            )
+        for problem in (
+            self.policy.reason_problem(rule, request.reason),
+            self.policy.obstacle(rule, request.requester, members),
+        ):
+            if problem:
+                raise Refusal(problem, kind="rule")
+        if amount_minor is not None and read.currency:
+            self._check_limits(request, read, amount_minor, read.currency)
+        return rule
+
+    def _check_limits(self, request: Request, read: Reading, amount_minor: int, currency: str) -> None:
+        for limit in self.policy.limits_for(request.operation, currency):
+            since = later(self.store.now(), seconds=-limit.within_seconds)
+            where: Mapping[str, str] = {
+                "requester": {"requester": request.requester},
+                "transaction": {"session_id": read.session_id or ""},
+                "all": {},
+            }[limit.per]
+            already = sum(
+                self.store.total_minor(operation, currency, since, where=where) for operation in limit.operations
+            )
+            problem = self.policy.over_limit(limit, already, amount_minor, currency)
+            if problem:
+                raise Refusal(problem, kind="limit")
+
+    # --- deciding
+
+    def approve(self, request_id: str, person: str, seen_digest: str, members: Members) -> Request:
+        """One person's yes to exactly what the card shows. At the quorum the request becomes approved."""
+        with self.store.transaction():
+            request = self._pending(request_id, "approve")
+            self._may_decide(request, person, members, "approve")
+            if seen_digest != request.digest:
+                raise Refusal(
+                    "That button is of an older card. Use the buttons of the card in the channel.", kind="stale"
+                )
+            given = self.store.approvals(request_id)
+            if any(approval.person == person for approval in given):
+                raise Refusal(f"You have approved {request_id} already. {self._missing(request)}", kind="twice")
+            self.store.add_approval(request, person, seen_digest)
+            needed = request.approvals_needed or 0
+            to = State.APPROVED if len(given) + 1 >= needed else State.PENDING
+            moved = self.store.move(
+                request, to, actor=person, kind="approval", note={"digest": seen_digest}, changes=self._quorum(to)
+            )
+            return self._moved(moved)
+
+    def unapprove(self, request_id: str, person: str) -> Request:
+        """Take one's own yes back, while others are still missing."""
+        with self.store.transaction():
+            request = self._pending(request_id, "take the approval back")
+            if not self.store.take_back_approval(request, person):
+                raise Refusal(f"You have not approved {request_id}, so there is nothing to take back.", kind="nothing")
+            return self._moved(self.store.move(request, State.PENDING, actor=person, kind="approval_taken_back"))
+
+    def reject(self, request_id: str, person: str, reason: str, members: Members) -> Request:
+        """An approver's no, with the reason; final."""
+        with self.store.transaction():
+            request = self._pending(request_id, "reject")
+            self._may_decide(request, person, members, "reject")
+            if not reason.strip():
+                raise Refusal(f"Say why: /ottu reject {request_id} and the reason.", kind="no_reason")
+            return self._moved(
+                self.store.move(request, State.REJECTED, actor=person, changes={"detail": reason.strip()})
+            )
+
+    def withdraw(self, request_id: str, person: str) -> Request:
+        """The requester takes the request back, as long as nothing was sent."""
+        with self.store.transaction():
+            request = self.known(request_id)
+            if request.requester != person:
+                raise Refusal(f"Only @{request.requester}, who asked, can withdraw {request_id}.", kind="not_yours")
+            if request.state not in {State.CHECKING, State.PENDING, State.APPROVED}:
+                raise Refusal(f"{self.standing(request)} It cannot be withdrawn any more.", kind="too_late")
+            if request.attempt:
+                self.work.cancel(f"execute:{request_id}")
+            return self._moved(self.store.move(request, State.WITHDRAWN, actor=person))
+
+    def _may_decide(self, request: Request, person: str, members: Members, verb: str) -> None:
+        if request.requester == person:
+            raise Refusal(
+                f"You asked for {request.id} yourself, so somebody else must {verb} it. You can withdraw it.",
+                kind="self_approval" if verb == "approve" else "own_request",
+            )
+        rule = self.rule_of(request)
+        if not self.policy.may_approve(rule, person, members):
+            raise Refusal(
+                f"You may not {verb} {request.id}: the rule “{rule.name}” lets {', '.join(rule.approve)} decide.",
+                kind="not_allowed",
+            )
+
+    def _pending(self, request_id: str, verb: str) -> Request:
+        request = self.known(request_id)
+        if request.state is not State.PENDING:
+            raise Refusal(f"{self.standing(request)} You cannot {verb} it now.", kind="moved_on")
+        return request
+
+    # --- time
+
+    def expire(self, request_id: str) -> Request | None:
+        """Nobody decided in time. None where it is decided, or not yet time."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state not in {State.CHECKING, State.PENDING}:
+                return None
+            if seconds_between(request.expires_at, self.store.now()) < 0:
+                return None
+            return self._moved(self.store.move(request, State.EXPIRED, actor=BOT))
+
+    def lapse(self, request_id: str) -> Request | None:
+        """Approved, but not started in time: nothing is sent any more. None where that is not so."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state is not State.APPROVED:
+                return None
+            if not is_over(request, self.store.now(), self.policy.timing.lapse_after_seconds):
+                return None
+            return self._moved(self.store.move(request, State.LAPSED, actor=BOT))
+
+    # --- reading
+
+    def known(self, request_id: str) -> Request:
+        """Raises Refusal where there is no such request."""
+        request = self.store.get(request_id)
+        if request is None:
+            raise Refusal(f"There is no request {request_id}. /ottu pending shows those that wait.", kind="no_request")
+        return request
+
+    def rule_of(self, request: Request) -> Rule:
+        """The rule in force when the request was checked; the policy may have changed since."""
+        return Rule.from_text(request.rule_text or "")
+
+    def standing(self, request: Request) -> str:
+        """Where it stands, and who was first: one sentence."""
+        last = [event for event in self.store.events(request.id) if event.to_state == request.state.value][-1]
+        who = f" by @{last.actor}" if last.actor != BOT else ""
+        return f"{request.id} is {request.state}{who} since {last.at[11:19]} UTC."
+
+    def _missing(self, request: Request) -> str:
+        missing = (request.approvals_needed or 0) - len(self.store.approvals(request.id))
+        return f"{missing} more needed." if missing > 0 else ""
+
+    def _quorum(self, to: State) -> dict[str, object]:
+        return {"quorum_at": self.store.now()} if to is State.APPROVED else {}
+
+    def _moved(self, request: Request) -> Request:
+        follow(self.work, self.store, request, self.policy.timing.lapse_after_seconds)
+        return request
+
+    def refused_attempt(self, person: str, wanted: str, refusal: Refusal, request_id: str | None = None) -> None:
+        """Refused attempts are part of the record."""
+        known = request_id if request_id and self.store.get(request_id) else None
+        self.store.record(
+            "refused_attempt",
+            person,
+            request_id=known,
+            data={"wanted": wanted, "why": refusal.kind, **({} if known or not request_id else {"named": request_id})},
+        )
+
+
+NOTICED = frozenset(
+    {
+        State.REFUSED,
+        State.REJECTED,
+        State.EXPIRED,
+        State.LAPSED,
+        State.SUCCEEDED,
+        State.FAILED,
+        State.QUEUED,
+        State.UNKNOWN,
+    }
+)
+
+
+def is_over(request: Request, now: str, lapse_after_seconds: float) -> bool:
+    """Is the time over in which an approved request may start? It counts from the quorum and is never reset."""
+    return seconds_between(later(request.quorum_at or request.state_at, seconds=lapse_after_seconds), now) >= 0
+
+
+def follow(work: Work, store: Store, request: Request, lapse_after_seconds: float) -> None:
+    """Put down what a move asks for: the card, a notice, the execution, a timer. In the move's transaction."""
+    if request.digest is not None:
+        work.arm(f"card:{request.id}", "card", {"request": request.id})
+    if request.state in NOTICED:
+        seq, _ = store.head()
+        work.add(f"notice:{request.id}:{request.version}", "notice", {"request": request.id, "seq": seq})
+    if request.state is State.APPROVED and request.attempt == 0:
+        work.arm(f"execute:{request.id}", "execute", {"request": request.id})
+        over_at = later(request.quorum_at or request.state_at, seconds=lapse_after_seconds)
+        work.arm(f"lapse:{request.id}", "lapse", {"request": request.id}, due_at=over_at)
+
+
+def _submission(request: Request) -> Submission:
+    return Submission(**{name: getattr(request, name) for name in Submission.__dataclass_fields__})
+
+
+def children_text(read: Reading) -> str | None:
+    """The children as read, one word each: `refunded:5000:<session>`; the baseline for a later comparison."""
+    if read.children is None:
+        return None
+    return " ".join(f"{child.state}:{child.amount_minor}:{child.session_id or ''}" for child in read.children)

@@ -1,0 +1,283 @@
+"""The record: every query on requests, approvals and events. One text for SQLite and PostgreSQL.
+
+A move is one guarded UPDATE whose row count must be 1, and its event, in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlite_utils import Database
+
+from approvals import sqlite
+from approvals.audit import GENESIS, ChainKey, Event, hashed
+from approvals.request import OPEN, Operation, Request, State, as_row
+
+_COLUMNS = [field.name for field in fields(Request)]
+_OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
+
+
+class MovedOn(Exception):
+    """The row was not, or no longer, as the move expected: somebody else was first, and nothing was changed."""
+
+
+def later(moment: str, **duration: float) -> str:
+    """A stored time plus a duration, as a stored time: `later(now, seconds=30)`."""
+    return _stored(datetime.fromisoformat(moment) + timedelta(**duration))
+
+
+def _stored(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def seconds_between(earlier: str, later_: str) -> float:
+    """The seconds from one stored time to another."""
+    return (datetime.fromisoformat(later_) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's yes, as its row in `approvals`."""
+
+    id: int
+    request_id: str
+    person: str
+    digest: str
+    given_at: str
+    taken_back_at: str | None
+
+
+class Store:
+    """The record on one open database. Not for several threads: one connection, on the event loop."""
+
+    def __init__(self, database: Database, key: ChainKey) -> None:
+        self.database = database
+        self.key = key
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return sqlite.transaction(self.database)
+
+    def now(self) -> str:
+        """The database's clock: UTC, ISO 8601, milliseconds."""
+        return str(self.database.execute(sqlite.NOW).fetchone()[0])
+
+    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        return list(self.database.query(sql, parameters))
+
+    # --- requests
+
+    def insert(self, request: Request, actor: str) -> None:
+        """A new request and its first event."""
+        row = as_row(request)
+        with self.transaction():
+            self.database.execute(
+                f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + c for c in _COLUMNS)})",
+                row,
+            )
+            self.record(
+                "submitted",
+                actor,
+                request_id=request.id,
+                to_state=request.state,
+                version=request.version,
+                data={"set": {name: value for name, value in row.items() if value is not None}},
+            )
+
+    def get(self, request_id: str) -> Request | None:
+        return self._one("id = :id", id=request_id)
+
+    def by_origin(self, origin: str) -> Request | None:
+        return self._one("origin = :origin", origin=origin)
+
+    def open_by_reference(self, kind: str, reference: str) -> Request | None:
+        """The open request for this reference: as typed, or as read from Ottu."""
+        column = "session_id" if kind == "session" else "order_no"
+        return self._one(
+            f"((reference_kind = :kind AND reference = :reference) OR {column} = :reference) AND state IN ({_OPEN})",
+            kind=kind,
+            reference=reference,
+        )
+
+    def open_by_session(self, session_id: str) -> Request | None:
+        return self._one(f"session_id = :session_id AND state IN ({_OPEN})", session_id=session_id)
+
+    def session_of_order(self, order_no: str) -> str | None:
+        """The session id that an earlier request learnt for this order number; None where two were learnt."""
+        found = self.rows(
+            "SELECT DISTINCT session_id FROM requests WHERE order_no = :order_no AND session_id IS NOT NULL"
+            " UNION SELECT DISTINCT session_id FROM work_inquiries WHERE reference_kind = 'order'"
+            " AND reference = :order_no AND session_id IS NOT NULL",
+            order_no=order_no,
+        )
+        return found[0]["session_id"] if len(found) == 1 else None
+
+    def _one(self, where: str, **parameters: object) -> Request | None:
+        found = self.select(where + " LIMIT 1", **parameters)
+        return found[0] if found else None
+
+    def select(self, where: str, **parameters: object) -> list[Request]:
+        """Requests by a condition on their columns, which is ours: values come as parameters."""
+        rows = self.rows(f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE {where}", **parameters)
+        return [
+            Request(**{**row, "operation": Operation(row["operation"]), "state": State(row["state"])}) for row in rows
+        ]
+
+    def in_states(self, *states: State) -> list[Request]:
+        return self.select(f"state IN ({', '.join(repr(s.value) for s in states)}) ORDER BY created_at, id")
+
+    def move(
+        self,
+        request: Request,
+        to: State,
+        *,
+        actor: str,
+        kind: str | None = None,
+        changes: Mapping[str, object] | None = None,
+        note: Mapping[str, object] | None = None,
+    ) -> Request:
+        """Move a request as it was read to another state, or write down a change in the same one; returns the new row.
+
+        Raises MovedOn where the row is no longer as it was read.
+        """
+        with self.transaction():
+            now = self.now()
+            changed: dict[str, object] = {"version": request.version + 1, **(changes or {})}
+            if to is not request.state:
+                changed |= {"state": to.value, "state_at": now}
+            assignments = ", ".join(f"{name} = :{name}" for name in changed)
+            moved = self.rows(
+                f"UPDATE requests SET {assignments} WHERE id = :row_id AND state = :row_state"
+                " AND version = :row_version RETURNING id",
+                **changed,
+                row_id=request.id,
+                row_state=request.state.value,
+                row_version=request.version,
+            )
+            if len(moved) != 1:
+                raise MovedOn(request.id)
+            self.record(
+                kind or to.value,
+                actor,
+                request_id=request.id,
+                from_state=request.state,
+                to_state=to,
+                version=request.version + 1,
+                data={**(note or {}), "set": changed},
+                at=now,
+            )
+            after = self.get(request.id)
+            assert after is not None  # noqa: S101 - a request is never deleted (trigger)
+            return after
+
+    # --- approvals
+
+    def approvals(self, request_id: str) -> list[Approval]:
+        """The approvals that stand, first given first."""
+        return [
+            Approval(**row)
+            for row in self.rows(
+                "SELECT * FROM approvals WHERE request_id = :id AND taken_back_at IS NULL ORDER BY id", id=request_id
+            )
+        ]
+
+    def add_approval(self, request: Request, person: str, digest: str) -> None:
+        self.database.execute(
+            "INSERT INTO approvals (request_id, person, digest, given_at) VALUES (:id, :person, :digest, :now)",
+            {"id": request.id, "person": person, "digest": digest, "now": self.now()},
+        )
+
+    def take_back_approval(self, request: Request, person: str) -> bool:
+        """True where there was one to take back."""
+        taken = self.rows(
+            "UPDATE approvals SET taken_back_at = :now WHERE request_id = :id AND person = :person"
+            " AND taken_back_at IS NULL RETURNING id",
+            id=request.id,
+            person=person,
+            now=self.now(),
+        )
+        return bool(taken)
+
+    # --- events
+
+    def record(
+        self,
+        kind: str,
+        actor: str,
+        *,
+        request_id: str | None = None,
+        from_state: State | None = None,
+        to_state: State | None = None,
+        version: int | None = None,
+        data: Mapping[str, object] | None = None,
+        at: str | None = None,
+    ) -> Event:
+        """Append an event to the chain, within the transaction under way (or one of its own)."""
+        with self.transaction():
+            last = self.rows("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+            event = Event(
+                seq=last[0]["seq"] + 1 if last else 1,
+                at=at or self.now(),
+                request_id=request_id,
+                kind=kind,
+                actor=actor,
+                from_state=from_state.value if from_state else None,
+                to_state=to_state.value if to_state else None,
+                version=version,
+                data=json.dumps(data or {}, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+                key_id=self.key.id,
+                prev=last[0]["hash"] if last else GENESIS,
+                hash="",
+            )
+            event = Event(**{**event.__dict__, "hash": self.key.hash(hashed(event))})
+            self.database.execute(
+                "INSERT INTO events (seq, at, request_id, kind, actor, from_state, to_state, version, data, key_id,"
+                " prev, hash) VALUES (:seq, :at, :request_id, :kind, :actor, :from_state, :to_state, :version, :data,"
+                " :key_id, :prev, :hash)",
+                event.__dict__,
+            )
+        return event
+
+    def events(self, request_id: str | None = None) -> Iterator[Event]:
+        """All events, or those of one request, first to last."""
+        if request_id is None:
+            rows = self.database.query("SELECT * FROM events ORDER BY seq")
+        else:
+            rows = self.database.query("SELECT * FROM events WHERE request_id = ? ORDER BY seq", [request_id])
+        return (Event(**row) for row in rows)
+
+    def event(self, seq: int) -> Event:
+        return Event(**self.rows("SELECT * FROM events WHERE seq = :seq", seq=seq)[0])
+
+    def head(self) -> tuple[int, str]:
+        """Sequence and hash of the last event."""
+        last = self.rows("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+        return (last[0]["seq"], last[0]["hash"]) if last else (0, GENESIS)
+
+    # --- sums for limits and rates
+
+    def total_minor(self, operation: Operation, currency: str, since: str, *, where: Mapping[str, str]) -> int:
+        """The sum of what is open or succeeded since then, for one operation and currency; `where`: column → value."""
+        condition = "".join(f" AND {column} = :{column}" for column in where)
+        row = self.rows(
+            "SELECT coalesce(sum(amount_minor), 0) AS total FROM requests WHERE operation = :operation"
+            f" AND currency = :currency AND created_at >= :since AND (state IN ({_OPEN}) OR state = 'succeeded')"
+            + condition,
+            operation=operation.value,
+            currency=currency,
+            since=since,
+            **where,
+        )
+        return int(row[0]["total"])
+
+    def count_since(self, requester: str, since: str) -> int:
+        row = self.rows(
+            "SELECT count(*) AS n FROM requests WHERE requester = :requester AND created_at >= :since",
+            requester=requester,
+            since=since,
+        )
+        return int(row[0]["n"])

@@ -1,0 +1,242 @@
+"""What waits to be done, on disk: one table of jobs, and the bookkeeping of cards, attempts, inquiries and facts.
+
+A job has a unique key, a kind, a time when it is due, and at most one owner. A job of a process that is gone is given
+back at the next start. Everything here may vanish without changing the record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from approvals.store import Store, later
+
+KEEP_DONE_DAYS = 7  # so long a payload that Slack sends again is known
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to do. `payload` is what its handler needs; `tries` counts the times it was begun."""
+
+    id: int
+    key: str
+    kind: str
+    payload: dict[str, Any]
+    created_at: str
+    due_at: str
+    tries: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where the card of a request is in Slack, and which version of the row it shows (0: none yet)."""
+
+    request_id: str
+    channel: str
+    ts: str | None
+    permalink: str | None
+    shown_version: int
+    posting_at: str | None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to execute a request, and the process that makes it."""
+
+    request_id: str
+    attempt: int
+    owner: str
+    started_at: str
+    ended_at: str | None
+
+
+class Work:
+    """The `work_` tables of one store. `owner` names this process: `host:pid:start`."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self.store = store
+        self.owner = owner
+        self.on_change: Callable[[], None] = lambda: None  # the worker is woken by it
+
+    def _execute(self, sql: str, **parameters: object) -> None:
+        self.store.database.execute(sql, parameters)
+
+    # --- jobs
+
+    def add(self, key: str, kind: str, payload: Mapping[str, object], *, due_at: str | None = None) -> bool:
+        """Put a job there. False, and nothing changed, where the key is known already: one payload is one job."""
+        now = self.store.now()
+        added = self.store.rows(
+            "INSERT INTO work_jobs (key, kind, payload, created_at, due_at) VALUES (:key, :kind, :payload, :now, :due)"
+            " ON CONFLICT (key) DO NOTHING RETURNING id",
+            key=key,
+            kind=kind,
+            payload=json.dumps(payload, ensure_ascii=False, separators=(",", ":")),
+            now=now,
+            due=due_at or now,
+        )
+        self.on_change()
+        return bool(added)
+
+    def arm(self, key: str, kind: str, payload: Mapping[str, object], *, due_at: str | None = None) -> None:
+        """Make sure that a job runs (again) at that time, or now; one that is running runs once more afterwards."""
+        if self.add(key, kind, payload, due_at=due_at):
+            return
+        self._execute(
+            "UPDATE work_jobs SET again = CASE WHEN owner IS NULL THEN 0 ELSE 1 END, tries = 0, done_at = NULL,"
+            " due_at = :due WHERE key = :key",
+            key=key,
+            due=due_at or self.store.now(),
+        )
+
+    def take(self, kinds: Sequence[str], limit: int) -> list[Job]:
+        """Take up to `limit` jobs that are due, the longest due first."""
+        if limit <= 0:
+            return []
+        names = {f"kind{number}": kind for number, kind in enumerate(kinds)}
+        rows = self.store.rows(
+            "UPDATE work_jobs SET owner = :owner, taken_at = :now, tries = tries + 1"
+            f" WHERE id IN (SELECT id FROM work_jobs WHERE kind IN ({', '.join(':' + name for name in names)})"
+            " AND done_at IS NULL AND owner IS NULL AND due_at <= :now ORDER BY due_at, id LIMIT :most)"
+            " RETURNING id, key, kind, payload, created_at, due_at, tries",
+            owner=self.owner,
+            now=self.store.now(),
+            most=limit,
+            **names,
+        )
+        jobs = [Job(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
+        return sorted(jobs, key=lambda job: (job.due_at, job.id))
+
+    def finish(self, job: Job) -> None:
+        """The job is done; where it was armed again meanwhile, it is due at once."""
+        self._execute(
+            "UPDATE work_jobs SET owner = NULL, again = 0, done_at = CASE WHEN again = 1 THEN NULL ELSE :now END"
+            " WHERE id = :id",
+            id=job.id,
+            now=self.store.now(),
+        )
+
+    def put_back(self, job: Job, *, seconds: float) -> None:
+        """Not now: due again after so many seconds."""
+        self._execute(
+            "UPDATE work_jobs SET owner = NULL, again = 0, due_at = :due WHERE id = :id",
+            id=job.id,
+            due=later(self.store.now(), seconds=seconds),
+        )
+
+    def cancel(self, key: str) -> None:
+        """A timer that has lost its reason."""
+        self._execute(
+            "UPDATE work_jobs SET done_at = :now WHERE key = :key AND done_at IS NULL", key=key, now=self.store.now()
+        )
+
+    def next_due(self) -> str | None:
+        """When the next job is due that nobody has taken."""
+        row = self.store.rows("SELECT min(due_at) AS due FROM work_jobs WHERE done_at IS NULL AND owner IS NULL")
+        due = row[0]["due"]
+        return str(due) if due is not None else None
+
+    def find(self, key: str) -> Job | None:
+        """The job of that key, done or not, as long as it is kept."""
+        rows = self.store.rows(
+            "SELECT id, key, kind, payload, created_at, due_at, tries FROM work_jobs WHERE key = :key",
+            key=key,
+        )
+        return Job(**{**rows[0], "payload": json.loads(rows[0]["payload"])}) if rows else None
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs wait, by kind."""
+        rows = self.store.rows("SELECT kind, count(*) AS n FROM work_jobs WHERE done_at IS NULL GROUP BY kind")
+        return {row["kind"]: row["n"] for row in rows}
+
+    def owners(self) -> list[str]:
+        """Every process that holds a job."""
+        return [row["owner"] for row in self.store.rows("SELECT DISTINCT owner FROM work_jobs WHERE owner IS NOT NULL")]
+
+    def give_back(self, owner: str, *, taken_before: str) -> None:
+        """The jobs that a process took before then, and will not finish, are due again, now."""
+        self._execute(
+            "UPDATE work_jobs SET owner = NULL, again = 0, due_at = :now WHERE owner = :owner AND taken_at <= :before",
+            owner=owner,
+            now=self.store.now(),
+            before=taken_before,
+        )
+        self.on_change()
+
+    def forget_done(self) -> None:
+        before = later(self.store.now(), days=-KEEP_DONE_DAYS)
+        self._execute("DELETE FROM work_jobs WHERE done_at < :before", before=before)
+
+    # --- cards
+
+    def card(self, request_id: str) -> Card | None:
+        rows = self.store.rows("SELECT * FROM work_cards WHERE request_id = :id", id=request_id)
+        return Card(**rows[0]) if rows else None
+
+    def card_begins(self, request_id: str, channel: str) -> None:
+        """Written before the first post, so that after a crash we know to look for the card in the channel."""
+        self._execute(
+            "INSERT INTO work_cards (request_id, channel, posting_at) VALUES (:id, :channel, :now)"
+            " ON CONFLICT (request_id) DO UPDATE SET posting_at = :now, ts = NULL, permalink = NULL",
+            id=request_id,
+            channel=channel,
+            now=self.store.now(),
+        )
+
+    def card_not_posted(self, request_id: str) -> None:
+        """Slack said that it posted nothing."""
+        self._execute("UPDATE work_cards SET posting_at = NULL WHERE request_id = :id", id=request_id)
+
+    def card_shown(self, request_id: str, *, ts: str, version: int) -> None:
+        self._execute(
+            "UPDATE work_cards SET ts = :ts, shown_version = :version, posting_at = NULL WHERE request_id = :id",
+            id=request_id,
+            ts=ts,
+            version=version,
+        )
+
+    def card_link(self, request_id: str, permalink: str) -> None:
+        self._execute("UPDATE work_cards SET permalink = :link WHERE request_id = :id", id=request_id, link=permalink)
+
+    # --- attempts
+
+    def attempt_begins(self, request_id: str, attempt: int) -> None:
+        self._execute(
+            "INSERT INTO work_attempts (request_id, attempt, owner, started_at) VALUES (:id, :attempt, :owner, :now)",
+            id=request_id,
+            attempt=attempt,
+            owner=self.owner,
+            now=self.store.now(),
+        )
+
+    def attempt_ends(self, request_id: str, attempt: int) -> None:
+        self._execute(
+            "UPDATE work_attempts SET ended_at = :now WHERE request_id = :id AND attempt = :attempt",
+            id=request_id,
+            attempt=attempt,
+            now=self.store.now(),
+        )
+
+    def attempts_under_way(self) -> list[Attempt]:
+        """The attempts without an end."""
+        return [Attempt(**row) for row in self.store.rows("SELECT * FROM work_attempts WHERE ended_at IS NULL")]
+
+    # --- facts
+
+    def fact(self, name: str) -> dict[str, Any] | None:
+        rows = self.store.rows("SELECT value FROM work_facts WHERE name = :name", name=name)
+        return dict(json.loads(rows[0]["value"])) if rows else None
+
+    def set_fact(self, name: str, value: Mapping[str, object] | None) -> None:
+        """Store a single fact; None removes it."""
+        if value is None:
+            self._execute("DELETE FROM work_facts WHERE name = :name", name=name)
+            return
+        self._execute(
+            "INSERT INTO work_facts (name, value) VALUES (:name, :value)"
+            " ON CONFLICT (name) DO UPDATE SET value = :value",
+            name=name,
+            value=json.dumps(value, ensure_ascii=False),
+        )
