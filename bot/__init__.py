@@ -1,0 +1,1 @@
+"""The Slack bot: translates between people, approvals and Ottu; decides nothing itself."""

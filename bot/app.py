@@ -1,0 +1,293 @@
+"""Puts the parts together and runs them on one event loop, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import sqlite3
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+import ottu
+from approvals.audit import ChainKey
+from approvals.execution import Execution
+from approvals.inquiries import Inquiries
+from approvals.policy import Policy, PolicyError, load
+from approvals.request import State
+from approvals.service import Service
+from approvals.sqlite import open_database
+from approvals.store import Store
+from approvals.work import Job, Work
+from bot import processes, routes
+from bot.delivery import Delivery
+from bot.inbox import APP, Inbox
+from bot.people import UNREACHABLE, People
+from bot.perform import Reader
+from bot.settings import Settings
+from bot.tasks import Tasks
+from bot.web import serving, web_app
+from bot.worker import Worker
+
+log = logging.getLogger("bot.app")
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+SLACK_SECONDS = 10
+RECOVER_SECONDS = 10.0
+ACCOUNT = "ottu_base_url"  # the fact: to which account this database belongs
+GRACE_SECONDS = 1.0
+
+
+class CannotStart(Exception):
+    """The bot cannot start. One line: why, and what to do."""
+
+
+def new_request_id(length: int) -> str:
+    return "R-" + "".join(secrets.choice(CROCKFORD) for _ in range(length))
+
+
+def new_tracking_key() -> str:
+    return str(uuid.uuid4())
+
+
+def read_policy(settings: Settings) -> Policy:
+    """Raises CannotStart where there is no policy file, or a wrong one."""
+    try:
+        text = settings.policy_file.read_text(encoding="utf-8")
+        return load(text, loopback=settings.ottu_on_loopback)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(
+            f"POLICY_FILE {settings.policy_file} cannot be read ({type(error).__name__}); copy policy.example.toml"
+        ) from None
+    except PolicyError as error:
+        raise CannotStart(f"{settings.policy_file}: {error}") from None
+
+
+def open_store(settings: Settings) -> Store:
+    """Raises CannotStart where the database cannot be used, or belongs to another account."""
+    key = ChainKey(settings.audit_key.get_secret_value().encode() if settings.audit_key else b"")
+    try:
+        store = Store(open_database(settings.database_path), key)
+        work = Work(store, processes.this_process())
+        with store.transaction():
+            known = work.fact(ACCOUNT)
+            if known is None:
+                work.set_fact(ACCOUNT, {"url": settings.ottu_base_url})
+                store.record("database_created", "bot", data={"ottu_base_url": settings.ottu_base_url})
+    except (sqlite3.Error, RuntimeError, OSError) as error:
+        raise CannotStart(f"DATABASE_URL {settings.database_path} cannot be used: {error}") from None
+    if known is not None and known["url"] != settings.ottu_base_url:
+        raise CannotStart(
+            f"DATABASE_URL belongs to {known['url']}, not to OTTU_BASE_URL {settings.ottu_base_url}; use another file"
+        )
+    return store
+
+
+def ottu_client(settings: Settings, policy: Policy) -> ottu.Client:
+    auth: ottu.ApiKey | ottu.Basic
+    if settings.ottu_api_key:
+        auth = ottu.ApiKey(settings.ottu_api_key.get_secret_value())
+    else:
+        password = settings.ottu_password.get_secret_value() if settings.ottu_password else ""
+        auth = ottu.Basic(settings.ottu_username or "", password)
+    return ottu.Client(settings.ottu_base_url, auth, deadline_seconds=policy.timing.deadline_seconds)
+
+
+@dataclass
+class Bot:
+    """Everything that runs, put together."""
+
+    settings: Settings
+    policy: Policy
+    store: Store
+    work: Work
+    client: AsyncWebClient
+    people: People
+    tasks: Tasks
+    worker: Worker
+    slack: AsyncApp
+    ottu: ottu.Client
+    known_to_slack: bool = False
+    address: str = ""  # of the web part, once it listens
+
+    @classmethod
+    def build(cls, settings: Settings) -> Bot:
+        """Raises CannotStart. Asks nothing of Slack or Ottu yet."""
+        policy = read_policy(settings)
+        store = open_store(settings)
+        work = Work(store, processes.this_process())
+        client = AsyncWebClient(
+            token=settings.slack_bot_token.get_secret_value(),
+            base_url=settings.slack_api_url,
+            timeout=SLACK_SECONDS,
+            retry_handlers=[],  # a post that is sent again by itself can stand in the channel twice
+        )
+        gateway = ottu_client(settings, policy)
+        reader = Reader(gateway, store, Inquiries(store, policy.timing.inquiry_gap_seconds))
+        service = Service(store, work, policy, new_request_id)
+        execution = Execution(store, work, policy, new_tracking_key)
+        people = People(client)
+        delivery = Delivery(client, store, work, urlsplit(settings.ottu_base_url).netloc)
+        tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
+        inbox = Inbox(
+            policy=policy, service=service, execution=execution, reader=reader, people=people, delivery=delivery
+        )
+
+        def gave_up(job: Job) -> None:
+            user = job.payload.get("user")
+            store.record("gave_up", "bot", data={"job": job.key})
+            if user:
+                delivery.answer_later(
+                    f"gave_up:{job.key}", str(user), "Something went wrong here; nothing was done. Try again."
+                )
+
+        worker = Worker(work, tasks.lanes(inbox, policy.timing.parallel), gave_up=gave_up)
+        return cls(
+            settings, policy, store, work, client, people, tasks, worker, slack_app(settings, client, work), gateway
+        )
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await self.serve(stop)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`; then finish or park what is running, and close."""
+        http = None if self.settings.socket_mode else self.slack
+        web = web_app(slack=http, ready=self.ready, metrics=self.metrics)
+        socket = self._socket()
+        self.tasks.recover()
+        try:
+            async with serving(web, self.settings.host, self.settings.port) as address:
+                self.address = address
+                log.info("started", extra={"facts": {"web": address, "mode": "socket" if socket else "http"}})
+                background = [
+                    asyncio.create_task(self._meet_slack(socket)),
+                    asyncio.create_task(self.worker.run()),
+                    asyncio.create_task(self._look_after()),
+                ]
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait([stopping, *background[1:]], return_when=asyncio.FIRST_COMPLETED)
+                log.info("stopping", extra={"facts": {}})
+                await self._stop(socket, background)
+                stopping.cancel()
+        except OSError as error:
+            raise CannotStart(f"HOST and PORT cannot be listened on: {error.strerror}; choose another PORT") from None
+        finally:
+            await self.ottu.aclose()
+            self.store.database.close()
+
+    def _socket(self) -> AsyncSocketModeHandler | None:
+        if self.settings.slack_app_token is None:
+            return None
+        return AsyncSocketModeHandler(self.slack, self.settings.slack_app_token.get_secret_value())
+
+    async def _stop(self, socket: AsyncSocketModeHandler | None, background: list[asyncio.Task[None]]) -> None:
+        """No new payloads, no new claims; running calls finish up to the deadline, then are parked as unknown."""
+        if socket is not None:
+            await socket.client.close()  # type: ignore[no-untyped-call]  # as the SDK has it
+        await self.worker.stop(patience={"execute": self.policy.timing.deadline_seconds + GRACE_SECONDS})
+        for task in background:
+            task.cancel()
+        results = await asyncio.gather(*background, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                log.error("ended", extra={"facts": {"error": type(result).__name__}}, exc_info=result)
+
+    async def _meet_slack(self, socket: AsyncSocketModeHandler | None) -> None:
+        """Learn who we are, with patience: Slack may be down when we start."""
+        wait = 1.0
+        while not self.known_to_slack:
+            try:
+                await self._introduce()
+            except SlackApiError as error:
+                log.error("slack_refuses", extra={"facts": {"error": str(error.response.get("error"))}})
+            except UNREACHABLE as error:
+                log.error("slack_unreachable", extra={"facts": {"error": type(error).__name__}})
+            if not self.known_to_slack:
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 60)
+        if socket is not None:
+            socket.client.message_listeners.append(self._on_hello)
+            await socket.client.connect()  # type: ignore[no-untyped-call]  # as the SDK has it
+
+    async def _introduce(self) -> None:
+        me = await self.client.auth_test()
+        self.people.team_id = str(me["team_id"])
+        if me.get("bot_id"):
+            with contextlib.suppress(SlackApiError):
+                known = await self.client.bots_info(bot=str(me["bot_id"]))
+                self._learn_app((known.get("bot") or {}).get("app_id"))
+        self.known_to_slack = True
+        self.worker.work.on_change()
+        log.info("slack_known", extra={"facts": {"team": self.people.team_id}})
+
+    async def _on_hello(self, _client: Any, message: dict[str, Any], _raw: str | None) -> None:
+        if message.get("type") == "hello":
+            self._learn_app((message.get("connection_info") or {}).get("app_id"))
+            connections = int(message.get("num_connections") or 1)
+            if connections > 1:
+                log.warning("several_connections", extra={"facts": {"connections": connections}})
+
+    def _learn_app(self, app_id: object) -> None:
+        if app_id:
+            self.work.set_fact(APP, {"id": str(app_id)})
+
+    async def _look_after(self) -> None:
+        """What other processes left behind, and what is done long ago."""
+        while True:
+            await asyncio.sleep(RECOVER_SECONDS)
+            with contextlib.suppress(sqlite3.Error):
+                self.tasks.recover()
+                self.work.forget_done()
+
+    def ready(self) -> dict[str, bool]:
+        """Which parts work: what /readyz says."""
+        try:
+            database = bool(self.store.now())
+            credentials = self.tasks.execution.stopped() is None
+        except sqlite3.Error:
+            database = credentials = False
+        return {"slack": self.known_to_slack, "database": database, "executing": credentials}
+
+    def metrics(self) -> str:
+        """Prometheus' text format: requests by state, jobs by kind."""
+        requests = dict.fromkeys(State, 0)
+        for row in self.store.rows("SELECT state, count(*) AS n FROM requests GROUP BY state"):
+            requests[State(row["state"])] = row["n"]
+        lines = ["# TYPE ottu_bot_requests gauge"]
+        lines += [f'ottu_bot_requests{{state="{state}"}} {count}' for state, count in requests.items()]
+        lines.append("# TYPE ottu_bot_jobs_waiting gauge")
+        lines += [f'ottu_bot_jobs_waiting{{kind="{kind}"}} {count}' for kind, count in self.work.counts().items()]
+        return "\n".join(lines) + "\n"
+
+
+def slack_app(settings: Settings, client: AsyncWebClient, work: Work) -> AsyncApp:
+    """The Bolt app: listeners run inline and acknowledge last; no listener acts before the payload is on disk."""
+    secret = settings.slack_signing_secret
+    app = AsyncApp(
+        client=client,
+        signing_secret=secret.get_secret_value() if secret else None,
+        process_before_response=True,
+        ssl_check_enabled=False,  # answered before the signature is checked
+        request_verification_enabled=not settings.socket_mode,
+    )
+
+    @app.middleware
+    async def give_work(context: Any, next_: Any) -> None:
+        context["work"] = work
+        await next_()
+
+    routes.register(app)
+    return app

@@ -1,0 +1,223 @@
+"""Brings Slack to the record: each card to its row's version, results into the thread, answers to their person.
+
+At least once, and idempotent: what may have been posted already is looked for, by its metadata, before it is posted.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from approvals.audit import Event
+from approvals.request import Request, State
+from approvals.store import Store, later, seconds_between
+from approvals.work import Card, Job, Work
+from bot import views
+from bot.people import UNREACHABLE, SlackDown, raise_if_down, slack_code
+from bot.views import Facts, Message
+
+log = logging.getLogger("bot.delivery")
+ANSWER_MINUTES = 30  # so long Slack takes answers at a response_url
+BROADCAST = frozenset({State.SUCCEEDED, State.FAILED, State.QUEUED, State.UNKNOWN})  # also shown in the channel itself
+CHANNEL_SECONDS = 60.0  # an archived channel, or one without the bot: look again so often
+
+
+class Delivery:
+    """Cards, notices and private answers, from the jobs of the worker."""
+
+    def __init__(self, client: AsyncWebClient, store: Store, work: Work, host: str) -> None:
+        self.client = client
+        self.store = store
+        self.work = work
+        self.host = host
+
+    def facts(self, request: Request) -> Facts:
+        return Facts(request, self.store.approvals(request.id), list(self.store.events(request.id)), self.host)
+
+    def _request(self, job: Job) -> Request:
+        request = self.store.get(str(job.payload["request"]))
+        if request is None:
+            raise LookupError(f"no request for {job.key}")
+        return request
+
+    # --- the card
+
+    async def card(self, job: Job) -> None:
+        """Bring the card of a request to its row's version. Raises SlackDown to be called again."""
+        request = self._request(job)
+        place = self.work.card(request.id)
+        if place and place.ts and place.shown_version >= request.version:
+            return
+        if place and place.ts is None and place.posting_at:
+            place = await self._found(place)
+        message = views.card(self.facts(request))
+        if place is None or place.ts is None:
+            await self._post_card(request, message)
+        else:
+            await self._update_card(request, place.ts, place.channel, message)
+
+    async def _post_card(self, request: Request, message: Message) -> None:
+        self.work.card_begins(request.id, request.channel)
+        try:
+            ts = await self.post(request.channel, message)
+        except SlackApiError as error:
+            self.work.card_not_posted(request.id)
+            raise_unless_gone(error)
+        else:
+            self.work.card_shown(request.id, ts=ts, version=request.version)
+            self.work.add(f"link:{request.id}:{ts}", "link", {"request": request.id})
+
+    async def _update_card(self, request: Request, ts: str, channel: str, message: Message) -> None:
+        try:
+            await self._call(
+                "chat_update",
+                channel=channel,
+                ts=ts,
+                text=message.text,
+                blocks=message.blocks,
+                metadata=message.metadata,
+            )
+        except SlackApiError as error:
+            if slack_code(error) != "message_not_found":
+                raise_unless_gone(error)
+                return
+            await self._post_card(request, message)  # somebody deleted the card
+            return
+        self.work.card_shown(request.id, ts=ts, version=request.version)
+
+    async def link(self, job: Job) -> None:
+        """Keep the card's permanent link, for lists."""
+        card = self.work.card(str(job.payload["request"]))
+        if card and card.ts:
+            try:
+                answer = await self._call("chat_getPermalink", channel=card.channel, message_ts=card.ts)
+            except SlackApiError:
+                return  # lists do without the link
+            self.work.card_link(card.request_id, str(answer["permalink"]))
+
+    async def _found(self, place: Card) -> Card | None:
+        """The card that a process posted before it could write down where; None where there is none."""
+        oldest = later(place.posting_at or "", seconds=-60)
+        for message in await self._messages("conversations_history", channel=place.channel, oldest=oldest):
+            if _tells(message, "ottu_request").get("request") == place.request_id:
+                self.work.card_shown(place.request_id, ts=str(message["ts"]), version=0)
+                return self.work.card(place.request_id)
+        return None
+
+    async def _messages(self, method: str, *, oldest: str, **where: str) -> list[dict[str, Any]]:
+        seconds = f"{seconds_between('1970-01-01T00:00:00.000Z', oldest):.6f}"
+        try:
+            answer = await self._call(method, oldest=seconds, limit=200, include_all_metadata=True, **where)
+        except SlackApiError as error:
+            log.warning("history_unreadable", extra={"facts": {"error": slack_code(error)}})
+            return []  # a second card does no harm: its buttons are guarded moves
+        return list(answer.get("messages") or [])
+
+    # --- notices: results in the thread, refusals to their requester
+
+    async def notice(self, job: Job) -> None:
+        """Tell how a request ended: in the card's thread, or privately where it never had a card."""
+        request, event = self._request(job), self.store.event(int(job.payload["seq"]))
+        if request.digest is None:
+            self.answer_requester(job.key, request, views.without_card(request, State(event.to_state or "")))
+            return
+        card = self.work.card(request.id)
+        if card is None or card.ts is None:
+            raise SlackDown("the card is not there yet", 0.3)
+        message = views.result(self.facts(request), event)
+        if event.to_state == State.UNKNOWN:
+            self.answer_later(job.key, request.requester, message.text)
+        if job.tries > 1 and await self._is_told(card, event):
+            return
+        try:
+            await self.post(
+                card.channel, message, thread_ts=card.ts, reply_broadcast=State(event.to_state or "") in BROADCAST
+            )
+        except SlackApiError as error:
+            raise_unless_gone(error)
+
+    async def _is_told(self, card: Card, event: Event) -> bool:
+        """Did an earlier try post it, without our learning of it?"""
+        messages = await self._messages(
+            "conversations_replies", channel=card.channel, ts=card.ts or "", oldest=later(event.at, seconds=-60)
+        )
+        return any(_tells(message, "ottu_result").get("seq") == event.seq for message in messages)
+
+    # --- private answers
+
+    def answer_later(
+        self, key: str, user: str, text: str, *, response_url: str | None = None, since: str | None = None
+    ) -> None:
+        """Put an answer down for one person. `since`: when Slack gave the response_url."""
+        until = later(since or self.store.now(), minutes=ANSWER_MINUTES - 1)
+        self.work.add(
+            f"answer:{key}", "answer", {"user": user, "text": text, "response_url": response_url, "until": until}
+        )
+
+    def answer_requester(self, key: str, request: Request, text: str) -> None:
+        """Answer the command that a request came from."""
+        command = self.work.find(request.origin)
+        url = str(command.payload.get("response_url") or "") if command else ""
+        self.answer_later(key, request.requester, text, response_url=url or None, since=request.created_at)
+
+    async def answer(self, job: Job) -> None:
+        """By response_url while it is valid, else as a direct message."""
+        url, text = job.payload.get("response_url"), str(job.payload["text"])
+        if url and seconds_between(self.store.now(), str(job.payload["until"])) > 0 and job.tries <= 2:
+            try:
+                answered = await AsyncWebhookClient(str(url), timeout=5, retry_handlers=[]).send(
+                    text=text, response_type="ephemeral", replace_original=False
+                )
+            except UNREACHABLE as error:
+                raise SlackDown(type(error).__name__) from None
+            if answered.status_code == 200:
+                return
+        try:
+            await self.post(str(job.payload["user"]), Message(text))
+        except SlackApiError as error:
+            log.warning("answer_not_delivered", extra={"facts": {"error": slack_code(error)}})
+
+    # --- Slack
+
+    async def post(self, channel: str, message: Message, **more: Any) -> str:
+        """Post a message; its `ts`. Raises SlackApiError where Slack says no, SlackDown where it cannot be asked."""
+        answer = await self._call(
+            "chat_postMessage",
+            channel=channel,
+            text=message.text,
+            blocks=message.blocks or None,
+            metadata=message.metadata,
+            unfurl_links=False,
+            unfurl_media=False,
+            **more,
+        )
+        return str(answer["ts"])
+
+    async def _call(self, method: str, **arguments: Any) -> Any:
+        try:
+            return await getattr(self.client, method)(**arguments)
+        except SlackApiError as error:
+            raise_if_down(error)
+            raise
+        except UNREACHABLE as error:
+            raise SlackDown(type(error).__name__) from None
+
+
+GONE = frozenset({"is_archived", "not_in_channel", "channel_not_found", "account_inactive", "invalid_auth"})
+
+
+def raise_unless_gone(error: SlackApiError) -> None:
+    """Slack said no: look again in a minute, because an administrator can mend it. The money never waits for that."""
+    code = slack_code(error)
+    log.error("not_delivered", extra={"facts": {"error": code}})
+    raise SlackDown(code, CHANNEL_SECONDS if code in GONE else CHANNEL_SECONDS * 5) from None
+
+
+def _tells(message: dict[str, Any], event_type: str) -> dict[str, Any]:
+    metadata = message.get("metadata") or {}
+    payload = metadata.get("event_payload") if metadata.get("event_type") == event_type else None
+    return payload if isinstance(payload, dict) else {}

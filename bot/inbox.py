@@ -1,0 +1,325 @@
+"""What the worker does with each command, click and form: who is this, may they, call the service, answer.
+
+The network (who is this?) is asked first; then all that follows from the payload is one transaction: the decision, its
+event, the answer, and the end of the job. So a payload is decided once, whenever the process stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import ottu
+from approvals.execution import Execution
+from approvals.inquiries import MOST, RESERVED, Inquiries
+from approvals.policy import Members, Policy
+from approvals.request import Operation, Refusal, Request, State, Submission
+from approvals.service import CLICK_COUNTS_SECONDS, Service
+from approvals.store import Store, seconds_between
+from approvals.work import Job, Work
+from bot import answers, commands
+from bot.delivery import Delivery
+from bot.people import People, SlackDown
+from bot.perform import Later, Reader, inquiry_advice, reading_of
+from bot.words import sentence
+
+APP = "app_id"  # the fact: by which id Slack knows this app
+
+
+class Inbox:
+    """Decides the payloads that the listeners wrote down."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        service: Service,
+        execution: Execution,
+        reader: Reader,
+        people: People,
+        delivery: Delivery,
+    ) -> None:
+        self.policy = policy
+        self.service = service
+        self.execution = execution
+        self.reader = reader
+        self.people = people
+        self.delivery = delivery
+        self.store: Store = service.store
+        self.work: Work = service.work
+        self.inquiries: Inquiries = reader.inquiries
+
+    # --- commands
+
+    async def on_command(self, job: Job) -> None:
+        """A typed command, accepted and on disk."""
+        command = commands.parse(str(job.payload["text"]))
+        members = await self._vouched(job, type(command).__name__.lower())
+        if members is None:
+            return
+        if isinstance(command, commands.Inquire):
+            await self._inquire(job, command, members)
+            return
+        self._decide(job, type(command).__name__.lower(), lambda: self._command(job, command, members))
+
+    async def _vouched(self, job: Job, wanted: str) -> Members | None:
+        """The groups as they are now; None where the person may do nothing here, which they have been told."""
+        try:
+            await self.people.vouch(str(job.payload["user"]), str(job.payload["team"] or ""))
+        except Refusal as refusal:
+            self._refuse(job, wanted, refusal)
+            return None
+        return await self.people.members(self.policy)
+
+    def _command(self, job: Job, command: commands.Command, members: Members) -> str | None:
+        """Do what a command says; the answer for the person, or None where the card or a notice is the answer."""
+        user = str(job.payload["user"])
+        match command:
+            case commands.Ask():
+                self._ask(job, command, members)
+                return None
+            case commands.Withdraw(target=target):
+                return self._withdrawn(self.service.withdraw(self._target(target).id, user))
+            case commands.Reject(request=request_id, reason=reason):
+                self.service.reject(request_id, user, reason, members)
+                return None
+            case commands.Close():
+                raise Refusal(
+                    "Closing an unknown outcome by hand is not part of this version. Look the transaction up in Ottu's "
+                    "dashboard; the request stays open and is never sent again.",
+                    kind="not_built",
+                )
+            case commands.Pause(reason=reason):
+                self._power("pause", user, members)
+                self.execution.pause(user, reason)
+                return "⏸️ Paused: nothing is sent to Ottu until somebody types `/ottu resume`. Decisions go on."
+            case commands.Resume():
+                self._power("pause", user, members)
+                waiting = len(self.store.in_states(State.APPROVED))
+                self.execution.resume(user)
+                return f"▶️ Resumed. {waiting} approved request{'s' if waiting != 1 else ''} may be sent now."
+        self._power("read", user, members)
+        return self._read(command, members, user)
+
+    def _ask(self, job: Job, command: commands.Ask, members: Members) -> Request:
+        channel = self._request_channel(job)
+        self._learn_app(job)
+        return self.service.submit(
+            Submission(
+                origin=job.key,
+                requester=str(job.payload["user"]),
+                team=str(job.payload["team"]),
+                channel=channel,
+                operation=command.operation,
+                reference_kind=command.reference.kind,
+                reference=command.reference.value,
+                asked_amount=command.amount,
+                asked_currency=command.currency,
+                destination=command.destination,
+                reason=command.reason,
+            ),
+            members,
+        )
+
+    def _request_channel(self, job: Job) -> str:
+        channel = str(job.payload["channel"])
+        if channel not in self.policy.channels.requests:
+            where = ", ".join(f"<#{name}>" for name in self.policy.channels.requests)
+            raise ChannelRefusal(where)
+        return channel
+
+    def _learn_app(self, job: Job) -> None:
+        """Commands reach only the app that they are for, so the first one tells our id where Slack did not."""
+        if self.work.fact(APP) is None and job.payload.get("app"):
+            self.work.set_fact(APP, {"id": job.payload["app"]})
+
+    def _power(self, power: Literal["read", "pause"], user: str, members: Members) -> None:
+        if not self.policy.has_power(power, user, members):
+            raise Refusal(answers.power_problem(self.policy, power), kind="no_power")
+
+    def _read(self, command: commands.Command, members: Members, user: str) -> str:
+        match command:
+            case commands.Status(target=target):
+                return self._details(self._target(target, any_state=True), members, user)
+            case commands.History(reference=reference):
+                found = self._of(reference)
+                return answers.listed(
+                    f"Requests for {reference.value}", self._lines(found), f"No request for {reference.value} so far."
+                )
+        waiting = self.store.select(
+            "state NOT IN ('refused', 'rejected', 'withdrawn', 'expired', 'lapsed', 'succeeded', 'failed')"
+            " ORDER BY created_at DESC LIMIT 200"
+        )
+        return answers.listed("Open requests", self._lines(waiting), "Nothing is open. ✨")
+
+    def _lines(self, requests: list[Request]) -> list[str]:
+        cards = {request.id: self.work.card(request.id) for request in requests}
+        links = {name: card.permalink if card else None for name, card in cards.items()}
+        return [answers.line(request, links[request.id]) for request in requests]
+
+    def _of(self, reference: commands.Reference) -> list[Request]:
+        column = "session_id" if reference.kind == "session" else "order_no"
+        return self.store.select(
+            f"(reference_kind = :kind AND reference = :value) OR {column} = :value ORDER BY created_at DESC LIMIT 200",
+            kind=reference.kind,
+            value=reference.value,
+        )
+
+    def _target(self, target: commands.Target, *, any_state: bool = False) -> Request:
+        """The request that a person means: by its name, or the open one (else the last one) of a transaction."""
+        if isinstance(target, str):
+            return self.service.known(target)
+        found = self._of(target)
+        wanted = [request for request in found if request.is_open] or (found if any_state else [])
+        if not wanted:
+            raise Refusal(f"No {'request' if any_state else 'open request'} for {target.value}.", kind="no_request")
+        return wanted[0]
+
+    def _withdrawn(self, request: Request) -> str:
+        return f"↩️ {request.id} is withdrawn. Nothing was sent."
+
+    def _details(self, request: Request, members: Members, user: str) -> str:
+        rule = self.service.rule_of(request) if request.rule_text else None
+        return answers.details(
+            request, self.store.approvals(request.id), list(self.store.events(request.id)), rule, members, user
+        )
+
+    # --- inquiry: a read, never a request
+
+    async def _inquire(self, job: Job, command: commands.Inquire, members: Members) -> None:
+        user, reference = str(job.payload["user"]), command.reference
+        try:
+            self._request_channel(job)
+            self._may_inquire(user, command, members)
+            stored, note = await self._inquiry(command)
+        except Refusal as refusal:
+            self._refuse(job, "inquiry", refusal)
+            return
+        with self.store.transaction():
+            self.store.record("inquiry", user, data={"reference": reference.value, "kind": reference.kind})
+            self._answer(job, answers.inquiry(reference.value, reading_of(stored), stored.answer, stored.sent_at, note))
+            self.work.finish(job)
+
+    def _may_inquire(self, user: str, command: commands.Inquire, members: Members) -> None:
+        self.policy.rule_at_ask(Operation.INQUIRY)
+        rule = self.policy.rule_for(Operation.INQUIRY, None, None)
+        if rule is None or rule.block is not None or not self.policy.may_ask(rule, user, members):
+            raise Refusal("The policy does not let you ask for an inquiry here.", kind="not_allowed")
+        if command.disclosure_url and ottu_host(command.disclosure_url) not in self.policy.disclosure.hosts:
+            raise Refusal(
+                "That host is not on the policy's list for disclosures. Leave the URL out, or ask an administrator.",
+                kind="disclosure_host",
+            )
+
+    async def _inquiry(self, command: commands.Inquire) -> tuple[Any, str]:
+        """A new answer where the budget allows one, else the stored one with a note."""
+        kind, value = command.reference.kind, command.reference.value
+        is_open = self.store.open_by_reference(kind, value) is not None
+        more: dict[str, Any] = {"disclose_to_merchant": True} if command.disclose else {}
+        if command.disclosure_url:
+            more["disclosure_url"] = command.disclosure_url
+        session = value if kind == "session" else None
+        try:
+            return await self.reader.inquire(kind, value, most=MOST - RESERVED if is_open else MOST, **more), ""
+        except Later as later:
+            stored = self.inquiries.latest(kind, value, session)
+            if stored is None:
+                raise Refusal(f"{later}. Try again in {_in_words(later.seconds)}.", kind="throttled") from None
+            return stored, "Ottu allows no new inquiry yet; this is the last answer."
+        except ottu.Refused as error:
+            raise Refusal(inquiry_advice(error, value), kind="inquiry_refused") from None
+        except ottu.OttuError as error:
+            raise Refusal(f"{error} Try again in a few minutes.", kind="no_answer") from None
+
+    # --- clicks and forms
+
+    async def on_click(self, job: Job) -> None:
+        """A pressed button, or the form that a button opened."""
+        action = str(job.payload["action"])
+        members = await self._vouched(job, action)
+        if members is None:
+            return
+        self._decide(job, action, lambda: self._click(job, action, members))
+
+    def _click(self, job: Job, action: str, members: Members) -> str | None:
+        request_id, _, digest = str(job.payload["value"]).partition(":")
+        user = str(job.payload["user"])
+        if seconds_between(job.created_at, self.store.now()) > CLICK_COUNTS_SECONDS:
+            raise Refusal("That took too long to reach the bot, so it does not count. Press again.", kind="too_old")
+        request = self.service.known(request_id)
+        self._check_place(job, request)
+        match action:
+            case "approve":
+                self.service.approve(request_id, user, digest, members)
+            case "reject":
+                self._check_digest(request, digest)
+                self.service.reject(request_id, user, str(job.payload["reason"]), members)
+            case "unapprove":
+                self.service.unapprove(request_id, user)
+            case "withdraw":
+                self.service.withdraw(request_id, user)
+            case "details":
+                self._power("read", user, members)
+                return self._details(request, members, user)
+            case _:
+                raise Refusal("This button belongs to no action that the bot knows.", kind="unknown_action")
+        return None
+
+    def _check_place(self, job: Job, request: Request) -> None:
+        """A click counts from the card's own channel and message, and from our own app."""
+        known_app = (self.work.fact(APP) or {}).get("id")
+        if not known_app or job.payload.get("app") != known_app:
+            raise Refusal("That button belongs to another app.", kind="foreign_app")
+        card = self.work.card(request.id)
+        if card is not None and card.ts is None:
+            raise SlackDown("the card is being posted", 0.2)
+        here = (job.payload.get("channel"), job.payload.get("ts"))
+        if card is None or here != (card.channel, card.ts):
+            raise Refusal(f"That is not the card of {request.id}. Use the one in its channel.", kind="wrong_place")
+
+    def _check_digest(self, request: Request, digest: str) -> None:
+        if digest != request.digest:
+            raise Refusal("That button is of an older card. Use the buttons of the card in the channel.", kind="stale")
+
+    # --- one transaction a payload
+
+    def _decide(self, job: Job, wanted: str, decide: Callable[[], str | None]) -> None:
+        try:
+            with self.store.transaction():
+                answer = decide()
+                if answer is not None:
+                    self._answer(job, answer)
+                self.work.finish(job)
+        except Refusal as refusal:
+            self._refuse(job, wanted, refusal)
+
+    def _refuse(self, job: Job, wanted: str, refusal: Refusal) -> None:
+        """Say no, and write down that we did."""
+        request_id = str(job.payload.get("value") or "").partition(":")[0] or None
+        with self.store.transaction():
+            self.service.refused_attempt(str(job.payload["user"]), wanted, refusal, request_id)
+            self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else sentence(str(refusal)))
+            self.work.finish(job)
+
+    def _answer(self, job: Job, text: str) -> None:
+        self.delivery.answer_later(
+            job.key, str(job.payload["user"]), text, response_url=job.payload.get("response_url")
+        )
+
+
+class ChannelRefusal(Refusal):
+    """Typed where requests are not taken; the answer links to the channels where they are."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("Requests are not taken here.", kind="channel")
+        self.for_slack = f"Requests are not taken here. Go to {where} and type it there."
+
+
+def ottu_host(url: str) -> str:
+    """The host of a URL, in lower case."""
+    return url.partition("://")[2].split("/")[0].split(":")[0].lower()
+
+
+def _in_words(seconds: float | None) -> str:
+    minutes = round((seconds or 300) / 60)
+    return f"{minutes} minutes" if minutes > 1 else "a minute"

@@ -1,0 +1,139 @@
+"""What Slack calls. Each listener reads the payload, writes it to the inbox, and acknowledges: nothing else.
+
+Who it is and what they may is asked later, by the worker, from what is on disk. The acknowledgement is the last thing a
+listener does. Where the inbox cannot be written, the answer is "not accepted".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_sdk.web.async_client import AsyncWebClient
+
+from approvals.request import Refusal
+from approvals.work import Work
+from bot import answers, commands, views
+from bot.words import sentence
+
+log = logging.getLogger("bot.listeners")
+NOT_ACCEPTED = "Not accepted: the bot cannot write to its database just now. Nothing was done; try again in a minute."
+VIEWS_OPEN_SECONDS = 2.0
+
+
+def key_of(kind: str, body: Mapping[str, Any]) -> str:
+    """What makes a payload one: its `trigger_id`; else a digest of all of it."""
+    trigger = body.get("trigger_id")
+    text = str(trigger) if trigger else json.dumps(body, sort_keys=True, default=str)
+    return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+async def on_command(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
+    """`/ottu …`: what does not parse is answered at once; all else goes to the inbox."""
+    text = str(body.get("text") or "")
+    try:
+        answer, for_inbox = answers.acknowledgement(commands.parse(text))
+    except Refusal as refusal:
+        answer, for_inbox = sentence(str(refusal)), False
+    if for_inbox and not _write(work, "command", body, {"text": text, "channel": body.get("channel_id"), **_who(body)}):
+        answer = NOT_ACCEPTED
+    await ack(text=answer, response_type="ephemeral")
+
+
+async def on_button(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
+    """Approve, Details, Withdraw …: a click goes to the inbox."""
+    if not _write(work, "click", body, _click(body)):
+        raise RuntimeError("the click was not written")  # not acknowledged: Slack shows the person a warning
+    await ack()
+
+
+async def on_reject_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+    """Reject asks for the reason first. Nothing durable hangs on the form: it is opened as a task."""
+    click = _click(body)
+    request_id, _, digest = str(click["value"]).partition(":")
+    form = views.reject_form(request_id, digest, _title(body), str(click["channel"]), str(click["ts"]))
+    _in_background(_open(client, str(body.get("trigger_id")), form.to_dict()))
+    await ack()
+
+
+async def on_reject_form(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
+    """The reason of a rejection, submitted."""
+    rejection = views.parse_reject_form(body["view"])
+    if commands.contains_card_number(rejection.reason):
+        await ack(response_action="errors", errors={"reason": "This looks like a card number. Leave it out."})
+        return
+    payload = {
+        "action": "reject",
+        "value": f"{rejection.request_id}:{rejection.digest}",
+        "reason": rejection.reason,
+        "channel": rejection.channel,
+        "ts": rejection.ts,
+        **_who(body),
+    }
+    if _write(work, "click", body, payload):
+        await ack()
+    else:
+        await ack(response_action="errors", errors={"reason": NOT_ACCEPTED})
+
+
+def _write(work: Work, kind: str, body: Mapping[str, Any], payload: dict[str, Any]) -> bool:
+    try:
+        work.add(key_of(kind, body), kind, payload)
+    except sqlite3.Error as error:
+        log.error("not_accepted", extra={"facts": {"kind": kind, "error": str(error)}})
+        return False
+    return True
+
+
+def _who(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Who acts, by the payload alone. The team of a button's presser stands with the user, not with the payload."""
+    user = body.get("user")
+    mine = dict(user) if isinstance(user, Mapping) else {"id": body.get("user_id"), "team_id": body.get("team_id")}
+    return {
+        "user": mine.get("id"),
+        "team": mine.get("team_id"),
+        "app": body.get("api_app_id"),
+        "response_url": body.get("response_url"),
+    }
+
+
+def _click(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A pressed button, reduced to what is needed."""
+    action = (body.get("actions") or [{}])[0]
+    container = body.get("container") or {}
+    chosen = action.get("selected_option") or {}
+    return {
+        "action": action.get("action_id"),
+        "value": action.get("value") or chosen.get("value") or "",
+        "channel": (body.get("channel") or {}).get("id") or container.get("channel_id"),
+        "ts": (body.get("message") or {}).get("ts") or container.get("message_ts"),
+        **_who(body),
+    }
+
+
+def _title(body: Mapping[str, Any]) -> str:
+    """The card's headline, for the form to repeat."""
+    blocks = (body.get("message") or {}).get("blocks") or []
+    return next((b["text"]["text"] for b in blocks if b.get("type") == "header"), "This request")
+
+
+_tasks: set[asyncio.Task[None]] = set()  # the loop holds tasks only weakly
+
+
+def _in_background(coroutine: Any) -> None:
+    task = asyncio.ensure_future(coroutine)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _open(client: AsyncWebClient, trigger_id: str, view: dict[str, Any]) -> None:
+    try:
+        await asyncio.wait_for(client.views_open(trigger_id=trigger_id, view=view), VIEWS_OPEN_SECONDS)
+    except Exception as error:  # a form that did not open is pressed again; nothing hangs on it
+        log.warning("form_not_opened", extra={"facts": {"error": type(error).__name__}})

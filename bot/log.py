@@ -1,0 +1,49 @@
+"""Structured logs: one JSON line an event, on standard error. Secrets are taken out of whatever is logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+QUIET = ("slack_bolt", "slack_sdk", "httpx", "httpcore", "aiohttp", "uvicorn", "asyncio")
+
+
+class JsonLines(logging.Formatter):
+    """`{"at", "level", "logger", "event", …}`; of an exception the types and places, not the values."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self.secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            line["where"] = [
+                f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}"
+                for frame in traceback.extract_tb(record.exc_info[2])[-6:]
+            ]
+            line["error"] = type(record.exc_info[1]).__name__
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def set_up(secrets: Sequence[str]) -> None:
+    """Our own events at INFO; the libraries', which would log payloads, at WARNING (Bolt and its kin: ERROR)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(secrets))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("bot").setLevel(logging.INFO)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL if name == "slack_sdk" else logging.ERROR)

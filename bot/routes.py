@@ -1,0 +1,26 @@
+"""The map: every command, action and form of the app, and the function that takes it.
+
+Where does a click on Approve go? `on_button` writes it to the inbox and acknowledges; the worker hands it to
+`inbox.on_click`, which asks who this is and calls `approvals.service.approve`; that checks the rule and makes the
+guarded move in `approvals.store`. Then `worker` → `tasks.execute` (claim) → `perform.send` → `ottu.client` →
+`approvals.execution.settle` → `delivery.card`.
+"""
+
+from __future__ import annotations
+
+from slack_bolt.async_app import AsyncApp
+
+from bot import listeners
+
+COMMAND = "/ottu"
+BUTTONS = ("approve", "unapprove", "details", "withdraw")  # written to the inbox as they are
+FORM_BUTTONS = ("reject",)  # ask for a reason first
+
+
+def register(app: AsyncApp) -> None:
+    """Tie each route to its listener."""
+    app.command(COMMAND)(listeners.on_command)
+    for action in BUTTONS:
+        app.action(action)(listeners.on_button)
+    app.action("reject")(listeners.on_reject_button)
+    app.view("reject_form")(listeners.on_reject_form)

@@ -1,0 +1,75 @@
+"""The words and symbols that people read, in one place: states, operations, people, times.
+
+Slack's mark-up: everything a person typed is escaped; only `mention` makes somebody's name light up.
+"""
+
+from __future__ import annotations
+
+import re
+
+from approvals.request import Operation, State
+
+SYMBOLS: dict[State, str] = {
+    State.CHECKING: "🔎",
+    State.PENDING: "⏳",
+    State.APPROVED: "👍",
+    State.EXECUTING: "⚙️",
+    State.QUEUED: "🏦",
+    State.UNKNOWN: "❓",
+    State.REFUSED: "🚫",
+    State.REJECTED: "❌",
+    State.WITHDRAWN: "↩️",
+    State.EXPIRED: "⌛",
+    State.LAPSED: "💤",
+    State.SUCCEEDED: "✅",
+    State.FAILED: "⛔",
+}
+
+STATE_WORDS: dict[State, str] = {
+    State.CHECKING: "Checking with Ottu",
+    State.PENDING: "Waiting for approval",
+    State.APPROVED: "Approved",
+    State.EXECUTING: "Being sent to Ottu",
+    State.QUEUED: "Queued at the bank",
+    State.UNKNOWN: "Outcome unknown",
+    State.REFUSED: "Refused",
+    State.REJECTED: "Rejected",
+    State.WITHDRAWN: "Withdrawn",
+    State.EXPIRED: "Expired",
+    State.LAPSED: "Lapsed",
+    State.SUCCEEDED: "Done",
+    State.FAILED: "Failed",
+}
+
+DONE_WORDS: dict[Operation, str] = {
+    Operation.REFUND: "Refunded",
+    Operation.CAPTURE: "Captured",
+    Operation.VOID: "Voided",
+    Operation.CANCEL: "Cancelled",
+    Operation.EXPIRE: "Expired",
+    Operation.DELETE: "Deleted",
+}
+
+
+def escape(text: str) -> str:
+    """Text as Slack shows it literally: nobody is mentioned, nothing is linked."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def literal(text: str) -> str:
+    """Escaped, and without what Slack's mark-up would read as bold, italics, code or a line of its own."""
+    return escape(" ".join(text.split())).translate({ord(c): f"{c}\u200b" for c in "*_~`"})
+
+
+def person(user: str) -> str:
+    """A mention."""
+    return f"<@{user}>"
+
+
+def sentence(text: str) -> str:
+    """One of our own sentences, in which people stand as `@U012ABC`, ready for Slack."""
+    return re.sub(r"@([UW][A-Z0-9]{2,})\b", r"<@\1>", escape(text))
+
+
+def cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,138 @@
+"""The loop: takes what is due from disk and does it, a few at a time, and is woken when something new is written.
+
+Lanes keep one kind of work from holding up another: however slow Ottu or Slack is, clicks are decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from approvals.store import seconds_between
+from approvals.work import Job, Work
+from bot.people import SlackDown
+from bot.perform import Later
+
+log = logging.getLogger("bot.worker")
+IDLE_SECONDS = 1.0  # look at least so often: another process may have written something
+MOST_TRIES = 8  # of a handler that raises what nobody expected
+Handler = Callable[[Job], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Kinds of jobs that share a number of places."""
+
+    name: str
+    handlers: Mapping[str, Handler]
+    places: int
+
+
+class Worker:
+    """Runs lanes of jobs until it is stopped. A handler that returns is done; one that raises is called again."""
+
+    def __init__(self, work: Work, lanes: list[Lane], *, gave_up: Callable[[Job], None]) -> None:
+        self.work = work
+        self.lanes = lanes
+        self.gave_up = gave_up
+        self.running: dict[str, set[asyncio.Task[None]]] = {lane.name: set() for lane in lanes}
+        self.stopping = False
+        self._woken = asyncio.Event()
+        work.on_change = self._woken.set
+
+    async def run(self) -> None:
+        """Until `stop`. A database that cannot be used is tried again, so that a full disk ends nothing."""
+        while not self.stopping:
+            self._woken.clear()
+            try:
+                waits = self._start_due()
+            except Exception as error:
+                log.error("database", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+                waits = IDLE_SECONDS
+            await self._sleep(waits)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _start_due(self) -> float:
+        """Start what is due, as far as there are places; how long until something else is."""
+        now = self.work.store.now()
+        due = self.work.next_due()
+        if due is None or due > now:
+            return IDLE_SECONDS if due is None else min(max(seconds_between(now, due), 0.001), IDLE_SECONDS)
+        for lane in self.lanes:
+            free = lane.places - len(self.running[lane.name])
+            for job in self.work.take(list(lane.handlers), free):
+                task = asyncio.create_task(self._do(lane, job), name=job.key)
+                self.running[lane.name].add(task)
+        return IDLE_SECONDS
+
+    async def _do(self, lane: Lane, job: Job) -> None:
+        task = asyncio.current_task()
+        try:
+            await self._handle(lane, job)
+        finally:
+            if task is not None:
+                self.running[lane.name].discard(task)
+            self._woken.set()
+
+    async def _handle(self, lane: Lane, job: Job) -> None:
+        try:
+            await lane.handlers[job.kind](job)
+            self.work.finish(job)
+        except asyncio.CancelledError:
+            self.work.put_back(job, seconds=0)
+            raise
+        except PutBack as again:
+            self.work.put_back(job, seconds=again.seconds)
+        except (SlackDown, Later) as down:
+            wait = down.seconds or 0
+            seconds = max(wait, min(0.5 * 2 ** min(job.tries, 7), 60)) if isinstance(down, SlackDown) else wait
+            log.info("later", extra={"facts": {"job": job.key, "why": str(down), "seconds": round(seconds, 1)}})
+            self.work.put_back(job, seconds=seconds or 5.0)
+        except Exception as error:
+            self._failed(job, error)
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        """A mistake of ours, or a database that cannot be used: later again, and in the end given up, loudly."""
+        log.error("failed", extra={"facts": {"job": job.key, "error": type(error).__name__}}, exc_info=error)
+        try:
+            if job.tries >= MOST_TRIES:
+                self.gave_up(job)
+                self.work.finish(job)
+            else:
+                self.work.put_back(job, seconds=min(2.0**job.tries, 60) * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, hides nothing
+        except Exception as again:
+            log.error("database", extra={"facts": {"job": job.key, "error": type(again).__name__}})
+
+    async def stop(self, *, patience: Mapping[str, float]) -> None:
+        """Take nothing more; let a lane's running jobs finish for so many seconds, then cut them off."""
+        self.stopping = True
+        self._woken.set()
+        async with asyncio.TaskGroup() as group:
+            for lane in self.lanes:
+                group.create_task(self._end(self.running[lane.name], patience.get(lane.name, 1.0)))
+
+    @staticmethod
+    async def _end(tasks: set[asyncio.Task[None]], seconds: float) -> None:
+        if not tasks:
+            return
+        _, late = await asyncio.wait(set(tasks), timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+
+class PutBack(Exception):
+    """The job is not done: due again after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds

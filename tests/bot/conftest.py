@@ -1,0 +1,24 @@
+"""Fixtures of the tests that drive the whole bot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.bot.world import World, a_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """The bot, running in Socket Mode."""
+    async with a_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(params=["socket", "http"])
+async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """The bot, running, once in each connection mode."""
+    async with a_world(tmp_path, request.param) as world:
+        yield world

@@ -1,0 +1,256 @@
+"""A whole world for a test: the real bot on real sockets, a local Slack, a local Ottu, and a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from approvals.audit import differences
+from approvals.request import Request, State
+from bot.app import Bot
+from bot.settings import Settings, read_settings
+from sandbox.ottu import OttuSandbox, create_ottu, seed_demo
+from sandbox.serving import serve
+from sandbox.slack import Slack, serve_slack
+from sandbox.slack_delivery import Ack
+from sandbox.slack_records import Message
+
+Found = TypeVar("Found")
+ALICE, BOB, CEM = "U01ALICE", "U02BOB", "U03CEM"  # agent; agent and lead; lead
+OUT = "U09DAVE"  # a full member in no group
+GEN, OTHER, AUDIT = "C01GEN", "C09OTHER", "C02AUDIT"
+KEY = "test-ottu-key"
+POLICY = (Path(__file__).parents[1] / "data" / "policy.toml").read_text(encoding="utf-8")
+
+
+@dataclass
+class World:
+    """The bot under test, and everything around it. `timing` and the like are appended to the policy file."""
+
+    folder: Path
+    slack: Slack
+    ottu: OttuSandbox
+    ottu_url: str
+    mode: str = "socket"
+    policy: str = POLICY
+    environment: dict[str, str] = field(default_factory=dict)
+    bot: Bot | None = None
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        (self.folder / "policy.toml").write_text(self.policy, encoding="utf-8")
+        return read_settings(self.variables, {})
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the bot."""
+        state = self.slack.state
+        how = (
+            {"SLACK_APP_TOKEN": state.app_token}
+            if self.mode == "socket"
+            else {"SLACK_SIGNING_SECRET": state.signing_secret}
+        )
+        return {
+            "SLACK_BOT_TOKEN": state.bot_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "OTTU_BASE_URL": self.ottu_url,
+            "OTTU_API_KEY": KEY,
+            "DATABASE_URL": f"sqlite:///{self.folder / 'bot.db'}",
+            "POLICY_FILE": str(self.folder / "policy.toml"),
+            "PORT": "0",
+            **how,
+            **self.environment,
+        }
+
+    # --- the bot's life
+
+    async def start(self) -> Bot:
+        """Start the bot, or start it again on the same database."""
+        self._stop = asyncio.Event()
+        self.bot = Bot.build(self.settings)
+        self._task = asyncio.create_task(self.bot.serve(self._stop))
+        await self.until(lambda: self.running.address and self.running.known_to_slack)
+        if self.mode == "socket":
+            await self.slack.connected()
+        else:
+            self.slack.outbox.request_url = f"{self.bot.address}/slack/events"
+        return self.bot
+
+    async def stop(self) -> None:
+        """Tell the bot to end, as SIGTERM does, and wait until it has."""
+        if self._task is not None:
+            self._stop.set()
+            await self._task
+            self._task = self.bot = None
+
+    @property
+    def running(self) -> Bot:
+        assert self.bot is not None
+        if self._task is not None and self._task.done():
+            self._task.result()
+        return self.bot
+
+    # --- what people do
+
+    async def type(self, user: str, text: str, channel: str = GEN, **overrides: Any) -> Ack:
+        return await self.slack.command(user, channel, "/ottu", text, **overrides)
+
+    async def press(self, user: str, action: str, card: Message | None = None, **overrides: Any) -> Ack:
+        """Press a button on the (only) card."""
+        card = card or self.card()
+        return await self.slack.click(user, card.channel, card.ts, action, **overrides)
+
+    async def ask(self, text: str = "refund ORD123 5.000", user: str = ALICE) -> Request:
+        """Type a command and wait for its card; the request."""
+        before = {request.id for request in self.requests()}
+        await self.type(user, text)
+        await self.until(lambda: [r for r in self.requests() if r.id not in before])
+        request = next(r for r in self.requests() if r.id not in before)
+        await self.until(lambda: self.card(request.id))
+        return self.request(request.id)
+
+    async def approved(self, text: str = "refund ORD123 5.000", user: str = ALICE, by: str = BOB) -> Request:
+        """Ask and approve; the request as it is right after the click."""
+        request = await self.ask(text, user)
+        await self.press(by, "approve", self.card(request.id))
+        return self.request(request.id)
+
+    # --- what is there
+
+    def requests(self) -> list[Request]:
+        return self.running.store.select("1 ORDER BY created_at, id")
+
+    def request(self, request_id: str | None = None) -> Request:
+        """The request of that name, or the only one."""
+        found = self.requests()
+        named = [request for request in found if request_id in (None, request.id)]
+        if len(named) != 1:
+            raise LookupError(f"{len(named)} requests")
+        return named[0]
+
+    def cards(self) -> list[Message]:
+        return [m for m in self.slack.messages(GEN) if m.metadata and m.metadata["event_type"] == "ottu_request"]
+
+    def card(self, request_id: str | None = None) -> Message:
+        """The card of a request, or the only card. Raises LookupError where there is none yet."""
+        found = [
+            message
+            for message in self.cards()
+            if request_id in (None, (message.metadata or {})["event_payload"]["request"])
+        ]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} cards")
+        return found[0]
+
+    def results(self) -> list[Message]:
+        return [m for m in self.slack.messages(GEN) if m.metadata and m.metadata["event_type"] == "ottu_result"]
+
+    def told(self, user: str) -> str:
+        """All that one person was told privately: ephemeral messages and direct ones, oldest first."""
+        private = [m for m in self.slack.state.messages if m.ephemeral_to == user]
+        return "\n".join(m.text for m in [*private, *self.slack.direct_messages(user)])
+
+    def moved(self) -> list[tuple[str, str, str, str]]:
+        """The money that Ottu really moved: kind, order number, amount, currency."""
+        return [(line.kind, line.order_no, line.amount, line.currency) for line in self.ottu.ledger]
+
+    def refused_attempts(self) -> list[str]:
+        """Why attempts were refused, by the record."""
+        return [event.facts["why"] for event in self.running.store.events() if event.kind == "refused_attempt"]
+
+    def operations_sent(self) -> list[dict[str, Any]]:
+        """The bodies of the operations that reached Ottu."""
+        return [r.body for r in self.ottu.requests if r.path.endswith("/operation/")]
+
+    # --- waiting
+
+    async def until(self, look: Callable[[], Found], seconds: float = 5.0) -> Found:
+        """Wait until `look` gives something true; LookupError counts as not yet."""
+        found: Found | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        found = look()
+                    except LookupError:
+                        found = None
+                    if found:
+                        return found
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise TimeoutError(f"waited {seconds} s in vain; Slack shows:\n{self.slack.transcript()}") from None
+
+    async def reaches(self, state: State, request_id: str | None = None, seconds: float = 5.0) -> Request:
+        """Wait until the request is in that state, and its card says so."""
+
+        def shown() -> bool:
+            request = self.request(request_id)
+            payload = (self.card(request.id).metadata or {})["event_payload"]
+            return request.state is state and payload["version"] == request.version
+
+        await self.until(shown, seconds)
+        return self.request(request_id)
+
+    async def told_something(self, user: str, text: str) -> str:
+        """Wait until a person was told this privately; all that they were told."""
+        await self.until(lambda: text in self.told(user))
+        return self.told(user)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is left to do that is due."""
+
+        def nothing_due() -> bool:
+            bot = self.running
+            due = bot.work.next_due()
+            return not any(bot.worker.running.values()) and (due is None or due > bot.store.now())
+
+        await self.until(nothing_due)
+
+    def check_record(self) -> None:
+        """The chain holds, and the rows are what their events make of them."""
+        store = self.running.store
+        assert list(differences(store.events(), {r.id: r for r in self.requests()}, store.key)) == []
+
+
+def with_timing(policy: str = POLICY, **seconds: object) -> str:
+    """The policy with other times: `with_timing(deadline_seconds=0.5, settle_seconds=1)`."""
+    lines = "".join(f"{name} = {value!r}\n".replace("'", '"') for name, value in seconds.items())
+    return f"{policy}\n[timing]\n{lines}"
+
+
+def read_rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What a person reads with plain SQL."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def a_world(folder: Path, mode: str = "socket", *, started: bool = True, **changes: Any) -> AsyncIterator[World]:
+    """A world in which the bot is running, unless `started` is False."""
+    ottu = create_ottu(api_key=KEY)
+    seed_demo(ottu)
+    async with (
+        serve(ottu.app) as ottu_url,
+        serve_slack(request_url="http://127.0.0.1:9/" if mode == "http" else "", ottu_base_url=ottu_url) as slack,
+    ):
+        for user, name in {ALICE: "Alice", BOB: "Bob", CEM: "Cem", OUT: "Dave"}.items():
+            slack.add_person(user, name)
+        for channel, name in {GEN: "payments", OTHER: "random", AUDIT: "audit"}.items():
+            slack.add_channel(channel, name, [ALICE, BOB, CEM, OUT, slack.state.bot_user])
+        world = World(folder, slack, ottu, ottu_url, mode, **changes)
+        try:
+            if started:
+                await world.start()
+            yield world
+        finally:
+            await world.stop()
