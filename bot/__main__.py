@@ -8,7 +8,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from bot import log
-from bot.app import Bot, CannotStart
+from bot.acquaintance import CannotStart
+from bot.app import Bot
+from bot.doctor import doctor, policy_check
 from bot.settings import SettingsError, load_settings
 
 
@@ -28,6 +30,16 @@ def demo(arguments: argparse.Namespace) -> int:
     return run_demo(stay=sys.stdin.isatty() and sys.stdout.isatty() and not arguments.once)
 
 
+def check_policy(_arguments: argparse.Namespace) -> int:
+    """Check the policy file."""
+    return policy_check(load_settings())
+
+
+def examine(_arguments: argparse.Namespace) -> int:
+    """Try everything that the bot needs."""
+    return doctor(load_settings())
+
+
 def show_version(_arguments: argparse.Namespace) -> int:
     """Say which version this is."""
     try:
@@ -45,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     showing = commands.add_parser("demo", help="show the main job with a local Slack and a local Ottu")
     showing.add_argument("--once", action="store_true", help="end afterwards, also at a terminal")
     showing.set_defaults(do=demo)
+    commands.add_parser("doctor", help="try everything that the bot needs, and say what to do").set_defaults(do=examine)
+    policy = commands.add_parser("policy", help="about the policy file").add_subparsers(metavar="", required=True)
+    policy.add_parser("check", help="is it right, and who can approve what").set_defaults(do=check_policy)
     commands.add_parser("version", help="say which version this is").set_defaults(do=show_version)
     return parser
 

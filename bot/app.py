@@ -7,15 +7,16 @@ import contextlib
 import logging
 import secrets
 import signal
+import socket
 import sqlite3
 import uuid
+from asyncio import FIRST_COMPLETED
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
@@ -29,13 +30,14 @@ from approvals.sqlite import open_database
 from approvals.store import Store
 from approvals.work import Job, Work
 from bot import processes, routes
+from bot.acquaintance import Acquaintance, CannotStart
 from bot.delivery import Delivery
-from bot.inbox import APP, Inbox
-from bot.people import UNREACHABLE, People
+from bot.inbox import Inbox
+from bot.people import People
 from bot.perform import Reader
 from bot.settings import Settings
 from bot.tasks import Tasks
-from bot.web import serving, web_app
+from bot.web import listen, serving, web_app
 from bot.worker import Worker
 
 log = logging.getLogger("bot.app")
@@ -44,10 +46,6 @@ SLACK_SECONDS = 10
 RECOVER_SECONDS = 10.0
 ACCOUNT = "ottu_base_url"  # the fact: to which account this database belongs
 GRACE_SECONDS = 1.0
-
-
-class CannotStart(Exception):
-    """The bot cannot start. One line: why, and what to do."""
 
 
 def new_request_id(length: int) -> str:
@@ -101,6 +99,15 @@ def ottu_client(settings: Settings, policy: Policy) -> ottu.Client:
     return ottu.Client(settings.ottu_base_url, auth, deadline_seconds=policy.timing.deadline_seconds)
 
 
+def slack_client(settings: Settings) -> AsyncWebClient:
+    return AsyncWebClient(
+        token=settings.slack_bot_token.get_secret_value(),
+        base_url=settings.slack_api_url,
+        timeout=SLACK_SECONDS,
+        retry_handlers=[],  # a post that is sent again by itself can stand in the channel twice
+    )
+
+
 @dataclass
 class Bot:
     """Everything that runs, put together."""
@@ -115,7 +122,7 @@ class Bot:
     worker: Worker
     slack: AsyncApp
     ottu: ottu.Client
-    known_to_slack: bool = False
+    acquaintance: Acquaintance
     address: str = ""  # of the web part, once it listens
 
     @classmethod
@@ -124,12 +131,7 @@ class Bot:
         policy = read_policy(settings)
         store = open_store(settings)
         work = Work(store, processes.this_process())
-        client = AsyncWebClient(
-            token=settings.slack_bot_token.get_secret_value(),
-            base_url=settings.slack_api_url,
-            timeout=SLACK_SECONDS,
-            retry_handlers=[],  # a post that is sent again by itself can stand in the channel twice
-        )
+        client = slack_client(settings)
         gateway = ottu_client(settings, policy)
         reader = Reader(gateway, store, Inquiries(store, policy.timing.inquiry_gap_seconds))
         service = Service(store, work, policy, new_request_id)
@@ -150,9 +152,9 @@ class Bot:
                 )
 
         worker = Worker(work, tasks.lanes(inbox, policy.timing.parallel), gave_up=gave_up)
-        return cls(
-            settings, policy, store, work, client, people, tasks, worker, slack_app(settings, client, work), gateway
-        )
+        slack = slack_app(settings, client, work)
+        acquaintance = Acquaintance(client, people, policy, work)
+        return cls(settings, policy, store, work, client, people, tasks, worker, slack, gateway, acquaintance)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -166,83 +168,59 @@ class Bot:
         """Serve until `stop`; then finish or park what is running, and close."""
         http = None if self.settings.socket_mode else self.slack
         web = web_app(slack=http, ready=self.ready, metrics=self.metrics)
-        socket = self._socket()
-        self.tasks.recover()
         try:
-            async with serving(web, self.settings.host, self.settings.port) as address:
+            listening = self._listen()
+            slack = self._socket()
+            self.tasks.recover()
+            async with serving(web, listening) as address:
                 self.address = address
-                log.info("started", extra={"facts": {"web": address, "mode": "socket" if socket else "http"}})
+                log.info("started", extra={"facts": {"web": address, "mode": "socket" if slack else "http"}})
                 background = [
-                    asyncio.create_task(self._meet_slack(socket)),
+                    asyncio.create_task(self._connect(slack, stop)),
                     asyncio.create_task(self.worker.run()),
                     asyncio.create_task(self._look_after()),
                 ]
-                stopping = asyncio.create_task(stop.wait())
-                await asyncio.wait([stopping, *background[1:]], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([asyncio.create_task(stop.wait()), *background[1:]], return_when=FIRST_COMPLETED)
                 log.info("stopping", extra={"facts": {}})
-                await self._stop(socket, background)
-                stopping.cancel()
-        except OSError as error:
-            raise CannotStart(f"HOST and PORT cannot be listened on: {error.strerror}; choose another PORT") from None
+                stop.set()
+                await self._stop(slack, background)
         finally:
             await self.ottu.aclose()
             self.store.database.close()
 
+    def _listen(self) -> socket.socket:
+        try:
+            return listen(self.settings.host, self.settings.port)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise CannotStart(f"HOST and PORT cannot be listened on ({why}); choose another PORT") from None
+
     def _socket(self) -> AsyncSocketModeHandler | None:
         if self.settings.slack_app_token is None:
             return None
-        return AsyncSocketModeHandler(self.slack, self.settings.slack_app_token.get_secret_value())
+        handler = AsyncSocketModeHandler(self.slack, self.settings.slack_app_token.get_secret_value())
+        handler.client.message_listeners.append(self.acquaintance.on_hello)
+        return handler
 
-    async def _stop(self, socket: AsyncSocketModeHandler | None, background: list[asyncio.Task[None]]) -> None:
+    async def _stop(self, slack: AsyncSocketModeHandler | None, background: list[asyncio.Task[None]]) -> None:
         """No new payloads, no new claims; running calls finish up to the deadline, then are parked as unknown."""
-        if socket is not None:
-            await socket.client.close()  # type: ignore[no-untyped-call]  # as the SDK has it
+        if slack is not None:
+            await slack.client.close()  # type: ignore[no-untyped-call]  # as the SDK has it
         await self.worker.stop(patience={"execute": self.policy.timing.deadline_seconds + GRACE_SECONDS})
         for task in background:
             task.cancel()
-        results = await asyncio.gather(*background, return_exceptions=True)
-        for result in results:
+        for result in await asyncio.gather(*background, return_exceptions=True):
             if isinstance(result, Exception):
-                log.error("ended", extra={"facts": {"error": type(result).__name__}}, exc_info=result)
+                raise result
 
-    async def _meet_slack(self, socket: AsyncSocketModeHandler | None) -> None:
-        """Learn who we are, with patience: Slack may be down when we start."""
-        wait = 1.0
-        while not self.known_to_slack:
-            try:
-                await self._introduce()
-            except SlackApiError as error:
-                log.error("slack_refuses", extra={"facts": {"error": str(error.response.get("error"))}})
-            except UNREACHABLE as error:
-                log.error("slack_unreachable", extra={"facts": {"error": type(error).__name__}})
-            if not self.known_to_slack:
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, 60)
-        if socket is not None:
-            socket.client.message_listeners.append(self._on_hello)
-            await socket.client.connect()  # type: ignore[no-untyped-call]  # as the SDK has it
-
-    async def _introduce(self) -> None:
-        me = await self.client.auth_test()
-        self.people.team_id = str(me["team_id"])
-        if me.get("bot_id"):
-            with contextlib.suppress(SlackApiError):
-                known = await self.client.bots_info(bot=str(me["bot_id"]))
-                self._learn_app((known.get("bot") or {}).get("app_id"))
-        self.known_to_slack = True
-        self.worker.work.on_change()
-        log.info("slack_known", extra={"facts": {"team": self.people.team_id}})
-
-    async def _on_hello(self, _client: Any, message: dict[str, Any], _raw: str | None) -> None:
-        if message.get("type") == "hello":
-            self._learn_app((message.get("connection_info") or {}).get("app_id"))
-            connections = int(message.get("num_connections") or 1)
-            if connections > 1:
-                log.warning("several_connections", extra={"facts": {"connections": connections}})
-
-    def _learn_app(self, app_id: object) -> None:
-        if app_id:
-            self.work.set_fact(APP, {"id": str(app_id)})
+    async def _connect(self, slack: AsyncSocketModeHandler | None, stop: asyncio.Event) -> None:
+        try:
+            await self.acquaintance.meet()
+            if slack is not None:
+                await slack.client.connect()  # type: ignore[no-untyped-call]  # as the SDK has it
+        except CannotStart:
+            stop.set()
+            raise
 
     async def _look_after(self) -> None:
         """What other processes left behind, and what is done long ago."""
@@ -259,7 +237,7 @@ class Bot:
             credentials = self.tasks.execution.stopped() is None
         except sqlite3.Error:
             database = credentials = False
-        return {"slack": self.known_to_slack, "database": database, "executing": credentials}
+        return {"slack": self.acquaintance.made, "database": database, "executing": credentials}
 
     def metrics(self) -> str:
         """Prometheus' text format: requests by state, jobs by kind."""

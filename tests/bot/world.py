@@ -76,7 +76,7 @@ class World:
         self._stop = asyncio.Event()
         self.bot = Bot.build(self.settings)
         self._task = asyncio.create_task(self.bot.serve(self._stop))
-        await self.until(lambda: self.running.address and self.running.known_to_slack)
+        await self.until(lambda: self.running.address and self.running.acquaintance.made)
         if self.mode == "socket":
             await self.slack.connected()
         else:

@@ -1,0 +1,88 @@
+"""Getting acquainted at the start: which team we are in, as which app, and whether the policy fits its people."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from approvals.policy import Policy, findings
+from approvals.work import Work
+from bot.inbox import APP
+from bot.people import UNREACHABLE, People, SlackDown, slack_code
+
+log = logging.getLogger("bot.acquaintance")
+NOT_ACCEPTED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
+LONGEST_WAIT_SECONDS = 60.0
+
+
+class CannotStart(Exception):
+    """The bot cannot start. One line: why, and what to do."""
+
+
+class Acquaintance:
+    """What only Slack can tell, asked once it answers."""
+
+    def __init__(self, client: AsyncWebClient, people: People, policy: Policy, work: Work) -> None:
+        self.client = client
+        self.people = people
+        self.policy = policy
+        self.work = work
+        self.made = False
+
+    async def meet(self) -> None:
+        """Ask until Slack has answered, with patience: it may be down when we start.
+
+        Raises CannotStart where Slack refuses the token, or the policy can be satisfied for nobody.
+        """
+        wait = 1.0
+        while True:
+            try:
+                await self._introduce()
+                await self._check_policy()
+            except SlackApiError as error:
+                if slack_code(error) in NOT_ACCEPTED:
+                    raise CannotStart(
+                        f"SLACK_BOT_TOKEN is refused by Slack ({slack_code(error)}); copy it anew from the app's page"
+                    ) from None
+                log.error("slack_refuses", extra={"facts": {"error": slack_code(error)}})
+            except (*UNREACHABLE, SlackDown) as error:
+                log.error("slack_unreachable", extra={"facts": {"error": type(error).__name__}})
+            else:
+                self.made = True
+                self.work.on_change()
+                return
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+    async def _introduce(self) -> None:
+        me = await self.client.auth_test()
+        self.people.team_id = str(me["team_id"])
+        if me.get("bot_id"):
+            with contextlib.suppress(SlackApiError):
+                known = await self.client.bots_info(bot=str(me["bot_id"]))
+                self._learn_app((known.get("bot") or {}).get("app_id"))
+        log.info("slack_known", extra={"facts": {"team": self.people.team_id}})
+
+    async def _check_policy(self) -> None:
+        """A rule that can be satisfied for no asker stops the start; for some asker it is a warning."""
+        for finding in findings(self.policy, await self.people.members(self.policy)):
+            if finding.level == "error":
+                raise CannotStart(f"POLICY_FILE: {finding.sentence}")
+            log.warning("policy", extra={"facts": {"finding": finding.sentence}})
+
+    async def on_hello(self, _client: Any, message: dict[str, Any], _raw: str | None) -> None:
+        """Slack's first word on a socket: our app's id, and how many connections there are."""
+        if message.get("type") == "hello":
+            self._learn_app((message.get("connection_info") or {}).get("app_id"))
+            connections = int(message.get("num_connections") or 1)
+            if connections > 1:  # one that nobody reads any more swallows clicks
+                log.warning("several_connections", extra={"facts": {"connections": connections}})
+
+    def _learn_app(self, app_id: object) -> None:
+        if app_id:
+            self.work.set_fact(APP, {"id": str(app_id)})
