@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from approvals.alarms import raise_alarm
+from approvals.hooks import Hooks
 from approvals.policy import Policy
 from approvals.request import AFTER_ANOTHER, AFTER_FIRST, Ending, Outcome, Refusal, Request, State
 from approvals.service import BOT, follow, is_over
@@ -28,6 +30,7 @@ class Execution:
         self.work = work
         self.policy = policy
         self.new_key = new_key
+        self.hooks = Hooks(store, work, policy)
 
     def stopped(self) -> str | None:
         """Why nothing is executed now; None where it is."""
@@ -35,6 +38,10 @@ class Execution:
         if paused:
             return f"paused by @{paused['by']}"
         return "Ottu refused the credentials" if self.work.fact(CREDENTIALS) else None
+
+    def is_paused(self) -> bool:
+        """Has somebody stopped executions?"""
+        return self.work.fact(PAUSED) is not None
 
     def pause(self, person: str, reason: str) -> None:
         """Stop executions of all processes of this database; reads and decisions go on."""
@@ -82,6 +89,21 @@ class Execution:
             self.work.attempt_begins(claimed.id, claimed.attempt)
             return self._followed(claimed)
 
+    def claim_again(self, request_id: str, version: int, actor: str) -> Request | None:
+        """Commit the intent to send an unknown one again, with the same key: by the rules of `closing`, decided before.
+
+        None where it has moved since (`version`), was restored from a copy, or nothing is executed now.
+        """
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state is not State.UNKNOWN or request.version != version:
+                return None
+            if request.restored or self.stopped():
+                return None
+            claimed = self.store.move(request, State.EXECUTING, actor=actor, changes={"attempt": request.attempt + 1})
+            self.work.attempt_begins(claimed.id, claimed.attempt)
+            return self._followed(claimed)
+
     def settle(self, request_id: str, attempt: int, outcome: Outcome) -> Request:
         """Write down how an attempt ended, and move the request as far as that is proof. Returns the row
         as it is then."""
@@ -97,7 +119,15 @@ class Execution:
             if to is None:
                 self._evidence(request, attempt, outcome)
                 return request
-            return self._followed(self._settled(request, to, outcome))
+            settled = self._followed(self._settled(request, to, outcome))
+            if settled.reference_number:
+                self.work.note_reference(settled.reference_number, request_id, "answer")
+            if outcome.ending is Ending.DISAGREES:
+                raise_alarm(
+                    self.store, self.work, f"Ottu's answer to {request_id} disagrees.", _shown(outcome), request_id
+                )
+            self.hooks.receive_kept(request_id)
+            return self.store.get(request_id) or settled
 
     def _after(self, request: Request, attempt: int, outcome: Outcome) -> State | None:
         """The state that follows; None where the row does not move by this answer."""
@@ -115,8 +145,8 @@ class Execution:
 
     def _settled(self, request: Request, to: State, outcome: Outcome) -> Request:
         changes: dict[str, object] = {"detail": outcome.detail or None}
-        if to is State.UNKNOWN:
-            changes["doubtful_attempt"] = request.attempt
+        if to is State.UNKNOWN:  # the first that may have reached Ottu: whatever a later one proves is read beside it
+            changes["doubtful_attempt"] = request.doubtful_attempt or request.attempt
         if to in {State.SUCCEEDED, State.QUEUED}:
             changes["answered_minor"] = outcome.answered_minor
             changes["reference_number"] = outcome.reference_number
@@ -130,17 +160,16 @@ class Execution:
         return self.store.move(request, to, actor=BOT, note=note, changes=changes)
 
     def _evidence(self, request: Request, attempt: int, outcome: Outcome) -> None:
+        """An answer that moves nothing is written down; one that contradicts a final state raises an alarm."""
+        says = AFTER_FIRST[outcome.ending]
+        if not request.is_open and says in {State.SUCCEEDED, State.QUEUED} and request.state is not State.SUCCEEDED:
+            why = f"A late answer says that {request.id} was done, which is {request.state}."
+            raise_alarm(self.store, self.work, why, _shown(outcome), request.id)
         self.store.record(
             "late_answer",
             BOT,
             request_id=request.id,
-            data={
-                "attempt": attempt,
-                "ending": outcome.ending.value,
-                "detail": outcome.detail,
-                "answered_minor": outcome.answered_minor,
-                "reference_number": outcome.reference_number,
-            },
+            data={"attempt": attempt, **_shown(outcome)},
         )
 
     def give_up(self, request_id: str, attempt: int, why: str) -> Request | None:
@@ -150,11 +179,22 @@ class Execution:
             self.work.attempt_ends(request_id, attempt)
             if request is None or request.state is not State.EXECUTING or request.attempt != attempt:
                 return None
-            return self._followed(self._settled(request, State.UNKNOWN, Outcome(Ending.UNKNOWN, why)))
+            given_up = self._followed(self._settled(request, State.UNKNOWN, Outcome(Ending.UNKNOWN, why)))
+            self.hooks.receive_kept(request_id)
+            return given_up
 
     def _followed(self, request: Request) -> Request:
-        follow(self.work, self.store, request, self.policy.timing.lapse_after_seconds)
+        follow(self.work, self.store, request, self.policy.timing)
         return request
+
+
+def _shown(outcome: Outcome) -> dict[str, object]:
+    return {
+        "ending": outcome.ending.value,
+        "detail": outcome.detail,
+        "answered_minor": outcome.answered_minor,
+        "reference_number": outcome.reference_number,
+    }
 
 
 def backoff_seconds(misses: int, outcome: Outcome) -> float:

@@ -80,6 +80,14 @@ class Inquiries:
             },
         )
 
+    def note_reference(self, reference: str) -> None:
+        """A reference number that was read: a webhook proves nothing by one that was known before the send."""
+        self.store.database.execute(
+            "INSERT INTO work_references (reference, known_at, request_id, source)"
+            " VALUES (:reference, :now, NULL, 'read') ON CONFLICT (reference) DO NOTHING",
+            {"reference": reference, "now": self.store.now()},
+        )
+
     def latest(self, kind: str, reference: str, session_id: str | None) -> Stored | None:
         """The newest answer for this transaction within a day."""
         sent = self._sent(kind, reference, session_id, since=later(self.store.now(), days=-1))

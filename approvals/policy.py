@@ -12,11 +12,11 @@ from typing import Literal
 
 from approvals.money import show
 from approvals.policy_fields import REASON_CHARACTERS_MAXIMUM, duration_text
-from approvals.policy_file import Limit, PolicyError, PolicyFile, read
+from approvals.policy_file import Limit, PolicyError, PolicyFile, Timing, read
 from approvals.policy_rule import Rule
 from approvals.request import Operation, Refusal
 
-__all__ = ["Finding", "Limit", "Members", "Policy", "PolicyError", "Rule", "findings", "load", "people"]
+__all__ = ["Finding", "Limit", "Members", "Policy", "PolicyError", "Rule", "Timing", "findings", "load", "people"]
 
 Members = Mapping[str, frozenset[str]]  # group name → user ids
 

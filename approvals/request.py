@@ -190,6 +190,7 @@ class Request:
     detail: str | None
     answered_minor: int | None
     reference_number: str | None
+    restored: int = 0  # 1: it was open in a database that was put back from a copy; never sent again
 
     @property
     def is_open(self) -> bool:
@@ -203,6 +204,11 @@ class Request:
         if self.operation not in AMOUNT_OPERATIONS or self.left_minor is None:
             return None
         return self.amount_minor == self.left_minor
+
+    @property
+    def is_self_limiting(self) -> bool:
+        """Would the gateway refuse it a second time, because it takes all there is? Not so with a wallet's refund."""
+        return bool(self.is_full) and self.destination == "pg"
 
     @property
     def left_after_minor(self) -> int | None:

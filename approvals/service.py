@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from approvals import money, reading
-from approvals.policy import Members, Policy, Rule
+from approvals.policy import Members, Policy, Rule, Timing
 from approvals.reading import Reading
 from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
 from approvals.store import Store, later, seconds_between
@@ -85,6 +85,7 @@ class Service:
                 "expires_at": later(now, seconds=self.policy.timing.expires_after_seconds),
                 "attempt": 0,
                 "misses": 0,
+                "restored": 0,
             }
         )
 
@@ -302,7 +303,8 @@ class Service:
     def standing(self, request: Request) -> str:
         """Where it stands, and who was first: one sentence."""
         last = [event for event in self.store.events(request.id) if event.to_state == request.state.value][-1]
-        who = f" by @{last.actor}" if last.actor != BOT else ""
+        approved_by = ", ".join(f"@{approval.person}" for approval in self.store.approvals(request.id))
+        who = f" by @{last.actor}" if last.actor != BOT else f" (approved by {approved_by})" if approved_by else ""
         return f"{request.id} is {request.state}{who} since {last.at[11:19]} UTC."
 
     def _missing(self, request: Request) -> str:
@@ -313,7 +315,7 @@ class Service:
         return {"quorum_at": self.store.now()} if to is State.APPROVED else {}
 
     def _moved(self, request: Request) -> Request:
-        follow(self.work, self.store, request, self.policy.timing.lapse_after_seconds)
+        follow(self.work, self.store, request, self.policy.timing)
         return request
 
     def refused_attempt(self, person: str, wanted: str, refusal: Refusal, request_id: str | None = None) -> None:
@@ -346,7 +348,7 @@ def is_over(request: Request, now: str, lapse_after_seconds: float) -> bool:
     return seconds_between(later(request.quorum_at or request.state_at, seconds=lapse_after_seconds), now) >= 0
 
 
-def follow(work: Work, store: Store, request: Request, lapse_after_seconds: float) -> None:
+def follow(work: Work, store: Store, request: Request, timing: Timing) -> None:
     """Put down what a move asks for: the card, a notice, the execution, a timer. In the move's transaction."""
     if request.digest is not None:
         work.arm(f"card:{request.id}", "card", {"request": request.id})
@@ -355,8 +357,16 @@ def follow(work: Work, store: Store, request: Request, lapse_after_seconds: floa
         work.add(f"notice:{request.id}:{request.version}", "notice", {"request": request.id, "seq": seq})
     if request.state is State.APPROVED and request.attempt == 0:
         work.arm(f"execute:{request.id}", "execute", {"request": request.id})
-        over_at = later(request.quorum_at or request.state_at, seconds=lapse_after_seconds)
+        over_at = later(request.quorum_at or request.state_at, seconds=timing.lapse_after_seconds)
         work.arm(f"lapse:{request.id}", "lapse", {"request": request.id}, due_at=over_at)
+    if request.state is State.UNKNOWN and not request.restored:
+        over_at = later(request.state_at, seconds=timing.settle_seconds)
+        work.arm(f"close:{request.id}", "close", {"request": request.id}, due_at=over_at)
+    if request.state is State.QUEUED:
+        first = later(request.state_at, seconds=timing.inquiry_gap_seconds)
+        over_at = later(request.state_at, days=timing.queued_days)
+        work.arm(f"queued:{request.id}", "queued", {"request": request.id}, due_at=first)
+        work.arm(f"overdue:{request.id}", "overdue", {"request": request.id}, due_at=over_at)
 
 
 def _submission(request: Request) -> Submission:

@@ -117,13 +117,14 @@ CREATE TABLE requests (
     detail TEXT,
     answered_minor INTEGER,
     reference_number TEXT,
+    restored INTEGER NOT NULL DEFAULT 0 CHECK (restored = 0 OR (restored = 1 AND state NOT IN ('executing', 'queued'))),
     CHECK ((amount_minor IS NULL) OR (currency IS NOT NULL AND decimals IS NOT NULL)),
     CHECK (state IN ('checking', 'refused', 'withdrawn', 'expired')
-        OR (digest IS NOT NULL AND approvals_needed IS NOT NULL)),
+        OR (digest IS NOT NULL AND approvals_needed IS NOT NULL) OR restored = 1),
     CHECK (operation NOT IN ('refund', 'capture', 'void') OR state IN ('checking', 'refused', 'withdrawn', 'expired')
-        OR (session_id IS NOT NULL AND amount_minor IS NOT NULL)),
+        OR (session_id IS NOT NULL AND amount_minor IS NOT NULL) OR restored = 1),
     CHECK (state NOT IN ('executing', 'queued', 'unknown', 'succeeded')
-        OR (tracking_key IS NOT NULL AND attempt >= 1))
+        OR (tracking_key IS NOT NULL AND attempt >= 1) OR restored = 1)
 ) STRICT
 """
 
@@ -135,6 +136,20 @@ CREATE TABLE approvals (
     digest TEXT NOT NULL,
     given_at TEXT NOT NULL,
     taken_back_at TEXT
+) STRICT
+"""
+
+CLOSINGS = """
+CREATE TABLE closings (
+    id INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL REFERENCES requests (id),
+    version INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('succeeded', 'failed')),
+    evidence TEXT NOT NULL CHECK (length(evidence) > 0),
+    proposed_by TEXT NOT NULL CHECK (length(proposed_by) > 0),
+    proposed_at TEXT NOT NULL,
+    confirmed_by TEXT CHECK (confirmed_by <> proposed_by),
+    confirmed_at TEXT
 ) STRICT
 """
 
@@ -209,6 +224,26 @@ CREATE TABLE work_inquiries (
 """,
     "CREATE INDEX work_inquiries_of ON work_inquiries (reference, sent_at)",
     "CREATE INDEX work_inquiries_session ON work_inquiries (session_id, sent_at)",
+    # Reference numbers that are known, and since when: a webhook proves nothing by one that was known before.
+    """
+CREATE TABLE work_references (
+    reference TEXT PRIMARY KEY NOT NULL,
+    known_at TEXT NOT NULL,
+    request_id TEXT,
+    source TEXT NOT NULL
+) STRICT
+""",
+    # Operation webhooks that were kept: for a request that is executing, or as something nobody asked for.
+    """
+CREATE TABLE work_webhooks (
+    id INTEGER PRIMARY KEY,
+    request_id TEXT,
+    session_id TEXT,
+    order_no TEXT,
+    received_at TEXT NOT NULL,
+    hook TEXT NOT NULL
+) STRICT
+""",
     # Single facts: the account this database belongs to, a pause.
     "CREATE TABLE work_facts (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT",
 ]
@@ -262,9 +297,11 @@ TRIGGERS = [
         "requests_moves",
         "UPDATE",
         "requests",
-        f"NEW.state <> OLD.state AND OLD.state || '>' || NEW.state NOT IN ({ALLOWED_MOVES})",
+        f"NEW.state <> OLD.state AND OLD.state || '>' || NEW.state NOT IN ({ALLOWED_MOVES})"
+        " AND NOT (NEW.state = 'unknown' AND NEW.restored = 1)",
         "no such move",
     ),
+    _refuse("requests_restored", "UPDATE", "requests", "NEW.restored < OLD.restored", "restored is for ever"),
     _refuse("requests_final", "UPDATE", "requests", f"OLD.state IN ({FINAL_STATES})", "a final state is immutable"),
     _refuse("requests_version", "UPDATE", "requests", "NEW.version <> OLD.version + 1", "versions go up by one"),
     _refuse("requests_begin", "INSERT", "requests", "NEW.state <> 'checking'", "a request begins in checking"),
@@ -308,6 +345,24 @@ TRIGGERS = [
         " OR NEW.taken_back_at IS NOT NULL",
         "an approval is given while pending, to what was seen",
     ),
+    _refuse("closings_stay", "DELETE", "closings", "1", "a proposal is never deleted"),
+    _refuse(
+        "closings_two_people",
+        "INSERT",
+        "closings",
+        f"NEW.proposed_by = {_REQUEST.format('requester')} OR NEW.confirmed_by IS NOT NULL"
+        f" OR NEW.version <> {_REQUEST.format('version')}",
+        "a proposal is made by somebody else than the requester, for the row as it is",
+    ),
+    _refuse(
+        "closings_confirmed",
+        "UPDATE",
+        "closings",
+        _changed(("id", "request_id", "version", "outcome", "evidence", "proposed_by", "proposed_at"))
+        + " OR OLD.confirmed_by IS NOT NULL OR NEW.confirmed_by IS NULL"
+        f" OR NEW.confirmed_by = {_REQUEST.format('requester')} OR NEW.version <> {_REQUEST.format('version')}",
+        "a proposal is confirmed once, by a third person, for the row as it is",
+    ),
     _refuse("events_stay", "DELETE", "events", "1", "an event is never deleted"),
     _refuse("events_fixed", "UPDATE", "events", "1", "an event never changes"),
     _refuse(
@@ -344,7 +399,7 @@ FROM requests
 
 @migrations()
 def m001_record_and_work(db: Database) -> None:
-    for statement in [REQUESTS, APPROVALS, EVENTS, *INDEXES, *TRIGGERS, *WORK, VIEW]:
+    for statement in [REQUESTS, APPROVALS, CLOSINGS, EVENTS, *INDEXES, *TRIGGERS, *WORK, VIEW]:
         db.conn.execute(statement)
 
 

@@ -52,6 +52,16 @@ class Attempt:
     ended_at: str | None
 
 
+@dataclass(frozen=True)
+class KnownReference:
+    """A reference number that was seen, since when, and which request's it is (None: nobody's of ours)."""
+
+    reference: str
+    known_at: str
+    request_id: str | None
+    source: str
+
+
 class Work:
     """The `work_` tables of one store. `owner` names this process: `host:pid:start`."""
 
@@ -197,6 +207,10 @@ class Work:
             version=version,
         )
 
+    def card_outdated(self, request_id: str) -> None:
+        """It shows something that is no longer so."""
+        self._execute("UPDATE work_cards SET shown_version = 0 WHERE request_id = :id", id=request_id)
+
     def card_link(self, request_id: str, permalink: str) -> None:
         self._execute("UPDATE work_cards SET permalink = :link WHERE request_id = :id", id=request_id, link=permalink)
 
@@ -222,6 +236,56 @@ class Work:
     def attempts_under_way(self) -> list[Attempt]:
         """The attempts without an end."""
         return [Attempt(**row) for row in self.store.rows("SELECT * FROM work_attempts WHERE ended_at IS NULL")]
+
+    # --- references and webhooks
+
+    def reference(self, reference: str) -> KnownReference | None:
+        rows = self.store.rows("SELECT * FROM work_references WHERE reference = :reference", reference=reference)
+        return KnownReference(**rows[0]) if rows else None
+
+    def has_reference(self, request_id: str) -> bool:
+        return bool(self.store.rows("SELECT 1 FROM work_references WHERE request_id = :id LIMIT 1", id=request_id))
+
+    def note_reference(self, reference: str, request_id: str | None, source: str) -> None:
+        """Remember a reference number and whose it is. The first to be noted stays."""
+        self._execute(
+            "INSERT INTO work_references (reference, known_at, request_id, source)"
+            " VALUES (:reference, :now, :id, :source) ON CONFLICT (reference) DO NOTHING",
+            reference=reference,
+            now=self.store.now(),
+            id=request_id,
+            source=source,
+        )
+
+    def keep_hook(self, request_id: str | None, session_id: str | None, order_no: str | None, hook: str) -> None:
+        """Keep a webhook: for a request under way, or, without one, as somebody else's operation."""
+        self._execute(
+            "INSERT INTO work_webhooks (request_id, session_id, order_no, received_at, hook)"
+            " VALUES (:id, :session, :order_no, :now, :hook)",
+            id=request_id,
+            session=session_id,
+            order_no=order_no,
+            now=self.store.now(),
+            hook=hook,
+        )
+
+    def kept_hooks(self, request_id: str) -> list[tuple[int, str]]:
+        rows = self.store.rows("SELECT id, hook FROM work_webhooks WHERE request_id = :id ORDER BY id", id=request_id)
+        return [(row["id"], row["hook"]) for row in rows]
+
+    def drop_hook(self, number: int) -> None:
+        self._execute("DELETE FROM work_webhooks WHERE id = :id", id=number)
+
+    def others_acted(self, session_id: str | None, order_no: str | None, since: str) -> bool:
+        """Has a webhook told of somebody else's operation on this transaction since then?"""
+        rows = self.store.rows(
+            "SELECT 1 FROM work_webhooks WHERE request_id IS NULL AND received_at >= :since"
+            " AND (session_id = :session OR order_no = :order_no) LIMIT 1",
+            since=since,
+            session=session_id,
+            order_no=order_no,
+        )
+        return bool(rows)
 
     # --- facts
 

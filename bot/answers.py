@@ -123,7 +123,7 @@ def inquiry(reference: str, reading: Reading, extra: dict[str, Any], asked_at: s
         f"Settled {show(reading.settled_minor)} · refunded {show(reading.refunded_minor)}",
         f"Gateway: {literal(reading.gateway or 'not said')}",
     ]
-    lines += [f"• {child.state} {show(child.amount_minor)}" for child in (reading.children or ())[:MOST_LINES]]
+    lines += [f"• {literal(child.state)} {show(child.amount_minor)}" for child in (reading.children or ())[:MOST_LINES]]
     if reading.children is None:
         lines.append("Its refunds and captures could not be read.")
     if reading.session_id:

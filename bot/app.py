@@ -9,8 +9,10 @@ import secrets
 import signal
 import socket
 import sqlite3
+import time
 import uuid
 from asyncio import FIRST_COMPLETED
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
 from approvals.audit import ChainKey
+from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.inquiries import Inquiries
 from approvals.policy import Policy, PolicyError, load
@@ -29,10 +32,12 @@ from approvals.service import Service
 from approvals.sqlite import open_database
 from approvals.store import Store
 from approvals.work import Job, Work
-from bot import processes, routes
+from bot import processes, routes, webhook
 from bot.acquaintance import Acquaintance, CannotStart
-from bot.delivery import Delivery
+from bot.delivery import CardStanding, Delivery
+from bot.executing import Executing
 from bot.inbox import Inbox
+from bot.patience import Patience
 from bot.people import People
 from bot.perform import Reader
 from bot.settings import Settings
@@ -119,6 +124,7 @@ class Bot:
     client: AsyncWebClient
     people: People
     tasks: Tasks
+    executing: Executing
     worker: Worker
     slack: AsyncApp
     ottu: ottu.Client
@@ -126,8 +132,8 @@ class Bot:
     address: str = ""  # of the web part, once it listens
 
     @classmethod
-    def build(cls, settings: Settings) -> Bot:
-        """Raises CannotStart. Asks nothing of Slack or Ottu yet."""
+    def build(cls, settings: Settings, own_clock: Callable[[], float] = time.monotonic) -> Bot:
+        """Raises CannotStart. Asks nothing of Slack or Ottu yet. `own_clock`: seconds, which nobody can set."""
         policy = read_policy(settings)
         store = open_store(settings)
         work = Work(store, processes.this_process())
@@ -137,10 +143,26 @@ class Bot:
         service = Service(store, work, policy, new_request_id)
         execution = Execution(store, work, policy, new_tracking_key)
         people = People(client)
-        delivery = Delivery(client, store, work, urlsplit(settings.ottu_base_url).netloc)
+        closing = Closing(service)
+        delivery = Delivery(
+            client,
+            store,
+            work,
+            host=urlsplit(settings.ottu_base_url).netloc,
+            alarms_to=policy.channels.audit or policy.channels.requests[0],
+            standing=CardStanding(execution, closing),
+        )
+        executing = Executing(execution, closing, reader, Patience(own_clock))
         tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
         inbox = Inbox(
-            policy=policy, service=service, execution=execution, reader=reader, people=people, delivery=delivery
+            policy=policy,
+            service=service,
+            execution=execution,
+            closing=closing,
+            is_settled=executing.is_settled,
+            reader=reader,
+            people=people,
+            delivery=delivery,
         )
 
         def gave_up(job: Job) -> None:
@@ -151,10 +173,12 @@ class Bot:
                     f"gave_up:{job.key}", str(user), "Something went wrong here; nothing was done. Try again."
                 )
 
-        worker = Worker(work, tasks.lanes(inbox, policy.timing.parallel), gave_up=gave_up)
+        worker = Worker(work, tasks.lanes(inbox, executing, policy.timing.parallel), gave_up=gave_up)
         slack = slack_app(settings, client, work)
         acquaintance = Acquaintance(client, people, policy, work)
-        return cls(settings, policy, store, work, client, people, tasks, worker, slack, gateway, acquaintance)
+        return cls(
+            settings, policy, store, work, client, people, tasks, executing, worker, slack, gateway, acquaintance
+        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -167,11 +191,13 @@ class Bot:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; then finish or park what is running, and close."""
         http = None if self.settings.socket_mode else self.slack
-        web = web_app(slack=http, ready=self.ready, metrics=self.metrics)
+        key = self.settings.ottu_webhook_key
+        hook = webhook.endpoint(self.work, key.get_secret_value()) if key else None
+        web = web_app(slack=http, webhook=hook, ready=self.ready, metrics=self.metrics)
         try:
             listening = self._listen()
             slack = self._socket()
-            self.tasks.recover()
+            self.executing.recover()
             async with serving(web, listening) as address:
                 self.address = address
                 log.info("started", extra={"facts": {"web": address, "mode": "socket" if slack else "http"}})
@@ -227,7 +253,7 @@ class Bot:
         while True:
             await asyncio.sleep(RECOVER_SECONDS)
             with contextlib.suppress(sqlite3.Error):
-                self.tasks.recover()
+                self.executing.recover()
                 self.work.forget_done()
 
     def ready(self) -> dict[str, bool]:

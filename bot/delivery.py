@@ -6,6 +6,7 @@ At least once, and idempotent: what may have been posted already is looked for, 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -13,12 +14,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from approvals.audit import Event
+from approvals.closing import Closing
+from approvals.execution import Execution
 from approvals.request import Request, State
 from approvals.store import Store, later, seconds_between
 from approvals.work import Card, Job, Work
 from bot import views
 from bot.people import UNREACHABLE, SlackDown, raise_if_down, slack_code
-from bot.views import Facts, Message
+from bot.views import Doubt, Facts, Message
 
 log = logging.getLogger("bot.delivery")
 ANSWER_MINUTES = 30  # so long Slack takes answers at a response_url
@@ -26,17 +29,45 @@ BROADCAST = frozenset({State.SUCCEEDED, State.FAILED, State.QUEUED, State.UNKNOW
 CHANNEL_SECONDS = 60.0  # an archived channel, or one without the bot: look again so often
 
 
+@dataclass(frozen=True)
+class CardStanding:
+    """What a card shows besides its row: a pause, and how an unknown outcome is being closed."""
+
+    execution: Execution
+    closing: Closing
+
+    def of(self, request: Request) -> Doubt | None:
+        if request.state is State.APPROVED and (stopped := self.execution.stopped()):
+            return Doubt(stopped=stopped)
+        if request.state not in {State.UNKNOWN, State.QUEUED}:
+            return None
+        reading = self.closing.last_reading(request)
+        proposal = self.closing.proposal(request)
+        return Doubt(
+            settles_at=later(request.state_at, seconds=self.closing.policy.timing.settle_seconds),
+            found=str(reading["found"]) if reading else None,
+            seen=str(reading["children"] or reading["state"] or "") if reading else "",
+            proposal=(proposal.proposed_by, proposal.outcome, proposal.evidence) if proposal else None,
+            offers_resend=self.closing.offers_resend(request),
+        )
+
+
 class Delivery:
     """Cards, notices and private answers, from the jobs of the worker."""
 
-    def __init__(self, client: AsyncWebClient, store: Store, work: Work, host: str) -> None:
+    def __init__(
+        self, client: AsyncWebClient, store: Store, work: Work, *, host: str, alarms_to: str, standing: CardStanding
+    ) -> None:
         self.client = client
         self.store = store
         self.work = work
         self.host = host
+        self.alarms_to = alarms_to
+        self.standing = standing
 
     def facts(self, request: Request) -> Facts:
-        return Facts(request, self.store.approvals(request.id), list(self.store.events(request.id)), self.host)
+        approvals, events = self.store.approvals(request.id), list(self.store.events(request.id))
+        return Facts(request, approvals, events, self.host, self.standing.of(request))
 
     def _request(self, job: Job) -> Request:
         request = self.store.get(str(job.payload["request"]))
@@ -146,6 +177,19 @@ class Delivery:
             "conversations_replies", channel=card.channel, ts=card.ts or "", oldest=later(event.at, seconds=-60)
         )
         return any(_tells(message, "ottu_result").get("seq") == event.seq for message in messages)
+
+    async def alarm(self, job: Job) -> None:
+        """Tell an alarm in the audit channel."""
+        try:
+            await self.post(self.alarms_to, Message(views.alarm(self.store.event(int(job.payload["seq"])))))
+        except SlackApiError as error:
+            raise_unless_gone(error)
+
+    def show_all_again(self, state: State) -> None:
+        """Cards of that state show something that is not in their rows: bring them up to date."""
+        for request in self.store.in_states(state):
+            self.work.card_outdated(request.id)
+            self.work.arm(f"card:{request.id}", "card", {"request": request.id})
 
     # --- private answers
 

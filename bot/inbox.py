@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import ottu
+from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.inquiries import MOST, RESERVED, Inquiries
 from approvals.policy import Members, Policy
@@ -23,6 +24,9 @@ from bot.people import People, SlackDown
 from bot.perform import Later, Reader, inquiry_advice, reading_of
 from bot.words import sentence
 
+LONGEST_NAME = 20  # of a request that a button names: no more of what is made up goes into the record
+RESUME_ASKED = "resume_asked"  # the fact: who has read what would be sent, and when
+RESUME_SECONDS = 60.0
 APP = "app_id"  # the fact: by which id Slack knows this app
 
 
@@ -35,6 +39,8 @@ class Inbox:
         policy: Policy,
         service: Service,
         execution: Execution,
+        closing: Closing,
+        is_settled: Callable[[Request], bool],
         reader: Reader,
         people: People,
         delivery: Delivery,
@@ -42,6 +48,8 @@ class Inbox:
         self.policy = policy
         self.service = service
         self.execution = execution
+        self.closing = closing
+        self.is_settled = is_settled
         self.reader = reader
         self.people = people
         self.delivery = delivery
@@ -83,23 +91,45 @@ class Inbox:
             case commands.Reject(request=request_id, reason=reason):
                 self.service.reject(request_id, user, reason, members)
                 return None
-            case commands.Close():
-                raise Refusal(
-                    "Closing an unknown outcome by hand is not part of this version. Look the transaction up in Ottu's "
-                    "dashboard; the request stays open and is never sent again.",
-                    kind="not_built",
-                )
+            case commands.Close(request=request_id, outcome=outcome, evidence=evidence):
+                return self._close(request_id, user, outcome, evidence, members)
             case commands.Pause(reason=reason):
                 self._power("pause", user, members)
                 self.execution.pause(user, reason)
+                self.delivery.show_all_again(State.APPROVED)
                 return "⏸️ Paused: nothing is sent to Ottu until somebody types `/ottu resume`. Decisions go on."
             case commands.Resume():
                 self._power("pause", user, members)
-                waiting = len(self.store.in_states(State.APPROVED))
-                self.execution.resume(user)
-                return f"▶️ Resumed. {waiting} approved request{'s' if waiting != 1 else ''} may be sent now."
+                return self._resume(user)
         self._power("read", user, members)
         return self._read(command, members, user)
+
+    def _close(self, request_id: str, user: str, outcome: str, evidence: str, members: Members) -> str:
+        may_fail = self.is_settled(self.service.known(request_id))
+        return sentence(self.closing.close(request_id, user, outcome, evidence, members, may_fail=may_fail))
+
+    def _resume(self, user: str) -> str:
+        """Says what would be sent, and asks: the second `/ottu resume` within a minute does it."""
+        waiting = self.store.in_states(State.APPROVED)
+        asked = self.work.fact(RESUME_ASKED)
+        fresh = asked and asked["by"] == user and seconds_between(asked["at"], self.store.now()) <= RESUME_SECONDS
+        if waiting and not fresh and self.execution.is_paused():
+            self.work.set_fact(RESUME_ASKED, {"by": user, "at": self.store.now()})
+            shown = answers.listed("Would be sent at once", self._lines(waiting), "")
+            return f"{shown}\nType `/ottu resume` again within a minute to send them."
+        self.execution.resume(user)
+        self.work.set_fact(RESUME_ASKED, None)
+        self.delivery.show_all_again(State.APPROVED)
+        return f"▶️ Resumed. {len(waiting)} approved request{'s' if len(waiting) != 1 else ''} may be sent now."
+
+    def _resend(self, request: Request, user: str, members: Members) -> None:
+        self.closing.check_resend(request, user, members)
+        if stopped := self.execution.stopped():
+            raise Refusal(f"Nothing is sent now: {stopped}. Press again when that is over.", kind="stopped")
+        if not self.is_settled(request):
+            raise Refusal("It is too early: the first one may still be under way. Try again later.", kind="too_early")
+        payload = {"request": request.id, "version": request.version, "by": user}
+        self.work.add(f"resend:{request.id}:{request.version}", "resend", payload)
 
     def _ask(self, job: Job, command: commands.Ask, members: Members) -> Request:
         channel = self._request_channel(job)
@@ -248,12 +278,17 @@ class Inbox:
             raise Refusal("That took too long to reach the bot, so it does not count. Press again.", kind="too_old")
         request = self.service.known(request_id)
         self._check_place(job, request)
+        self._check_digest(request, digest)
         match action:
             case "approve":
                 self.service.approve(request_id, user, digest, members)
             case "reject":
-                self._check_digest(request, digest)
                 self.service.reject(request_id, user, str(job.payload["reason"]), members)
+            case "resend":
+                self._resend(request, user, members)
+            case "close":
+                outcome, evidence = str(job.payload["outcome"]), str(job.payload["evidence"])
+                return self._close(request_id, user, outcome, evidence, members)
             case "unapprove":
                 self.service.unapprove(request_id, user)
             case "withdraw":
@@ -295,7 +330,7 @@ class Inbox:
 
     def _refuse(self, job: Job, wanted: str, refusal: Refusal) -> None:
         """Say no, and write down that we did."""
-        request_id = str(job.payload.get("value") or "").partition(":")[0] or None
+        request_id = str(job.payload.get("value") or "").partition(":")[0][:LONGEST_NAME] or None
         with self.store.transaction():
             self.service.refused_attempt(str(job.payload["user"]), wanted, refusal, request_id)
             self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else sentence(str(refusal)))

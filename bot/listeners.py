@@ -53,33 +53,48 @@ async def on_button(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     await ack()
 
 
-async def on_reject_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
-    """Reject asks for the reason first. Nothing durable hangs on the form: it is opened as a task."""
+async def on_form_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+    """Reject and Close ask for words first. Nothing durable hangs on the form: it is opened as a task."""
     click = _click(body)
     request_id, _, digest = str(click["value"]).partition(":")
-    form = views.reject_form(request_id, digest, _title(body), str(click["channel"]), str(click["ts"]))
+    build = views.reject_form if click["action"] == "reject" else views.close_form
+    form = build(request_id, digest, _title(body), str(click["channel"]), str(click["ts"]))
     _in_background(_open(client, str(body.get("trigger_id")), form.to_dict()))
     await ack()
 
 
 async def on_reject_form(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     """The reason of a rejection, submitted."""
-    rejection = views.parse_reject_form(body["view"])
-    if commands.contains_card_number(rejection.reason):
-        await ack(response_action="errors", errors={"reason": "This looks like a card number. Leave it out."})
-        return
-    payload = {
-        "action": "reject",
-        "value": f"{rejection.request_id}:{rejection.digest}",
-        "reason": rejection.reason,
-        "channel": rejection.channel,
-        "ts": rejection.ts,
-        **_who(body),
-    }
-    if _write(work, "click", body, payload):
-        await ack()
-    else:
-        await ack(response_action="errors", errors={"reason": NOT_ACCEPTED})
+    said = views.parse_reject_form(body["view"])
+    await _submitted(ack, body, work, "reason", said.reason, said, {"action": "reject"})
+
+
+async def on_close_form(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
+    """One person's word on an unknown outcome, submitted."""
+    said = views.parse_close_form(body["view"])
+    await _submitted(ack, body, work, "evidence", said.evidence, said, {"action": "close", "outcome": said.outcome})
+
+
+async def _submitted(
+    ack: AsyncAck, body: dict[str, Any], work: Work, field: str, text: str, place: views.Place, more: dict[str, str]
+) -> None:
+    """A form with a text: what is wrong with it stands under its field, else it goes to the inbox like a click."""
+    problem = _text_problem(text)
+    if problem is None:
+        about = {"value": f"{place.request_id}:{place.digest}", "channel": place.channel, "ts": place.ts}
+        payload = {**about, field: commands.check_reason(text), **more, **_who(body)}
+        problem = None if _write(work, "click", body, payload) else NOT_ACCEPTED
+    await (ack() if problem is None else ack(response_action="errors", errors={field: problem}))
+
+
+def _text_problem(text: str) -> str | None:
+    """What is wrong with a reason or with evidence, to be shown under its field."""
+    if commands.contains_card_number(text):
+        return "This looks like a card number. Leave it out."
+    try:
+        return None if commands.check_reason(text) else "Say why."
+    except Refusal as refusal:
+        return str(refusal)
 
 
 def _write(work: Work, kind: str, body: Mapping[str, Any], payload: dict[str, Any]) -> bool:

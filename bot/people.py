@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -38,10 +38,14 @@ class SlackDown(Exception):
 
 
 class People:
-    """The people and groups of the workspace that the bot is installed in, kept for at most 60 seconds."""
+    """The people and groups of the workspace that the bot is installed in, kept for at most 60 seconds.
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    `clock` gives seconds and never goes back.
+    """
+
+    def __init__(self, client: AsyncWebClient, clock: Callable[[], float] = time.monotonic) -> None:
         self.client = client
+        self.clock = clock
         self.team_id = ""  # set once Slack has told who we are (auth.test)
         self._kept: dict[str, tuple[float, Any]] = {}
 
@@ -73,7 +77,7 @@ class People:
 
     async def _fresh(self, key: str, read: Any, name: str) -> Any:
         kept = self._kept.get(key)
-        now = time.monotonic()
+        now = self.clock()
         if kept is None or now - kept[0] > FRESH_SECONDS:
             self._kept[key] = (now, await read(name))  # as old as the moment it was asked
             self._kept = {k: v for k, v in self._kept.items() if now - v[0] <= FRESH_SECONDS}

@@ -146,7 +146,7 @@ class Reader:
         session_id = session_id or self.store.session_of_order(request.reference)
         if session_id is None:
             return await self._by_order(request)
-        reading = await self._retrieve(session_id)
+        reading = await self.retrieve(session_id)
         if not request.operation.moves_money:
             return reading
         stored = self.inquiries.fresh(request.reference_kind, request.reference, session_id)
@@ -157,7 +157,7 @@ class Reader:
     async def probe(self) -> bool:
         """A harmless call: are the credentials accepted? Raises Later where Ottu cannot tell."""
         try:
-            await self._retrieve(NOBODY)
+            await self.retrieve(NOBODY)
         except Refusal:
             return True
         except Later as later:
@@ -166,7 +166,8 @@ class Reader:
             raise
         return True
 
-    async def _retrieve(self, session_id: str) -> Reading:
+    async def retrieve(self, session_id: str) -> Reading:
+        """State, amount and currency of a transaction. Raises Refusal, or Later."""
         try:
             answer = await self.client.retrieve(session_id)
         except ottu.Refused as error:
@@ -233,6 +234,8 @@ class Reader:
             raise
         facts = _storable(answer)
         self.inquiries.end(number, "answered", facts)
+        if answer.reference_number:
+            self.inquiries.note_reference(answer.reference_number)
         return Stored(self.store.now(), facts)
 
 

@@ -13,8 +13,8 @@ from slack_bolt.async_app import AsyncApp
 from bot import listeners
 
 COMMAND = "/ottu"
-BUTTONS = ("approve", "unapprove", "details", "withdraw")  # written to the inbox as they are
-FORM_BUTTONS = ("reject",)  # ask for a reason first
+BUTTONS = ("approve", "unapprove", "details", "withdraw", "resend")  # written to the inbox as they are
+FORM_BUTTONS = ("reject", "close")  # open a form first
 
 
 def register(app: AsyncApp) -> None:
@@ -22,5 +22,7 @@ def register(app: AsyncApp) -> None:
     app.command(COMMAND)(listeners.on_command)
     for action in BUTTONS:
         app.action(action)(listeners.on_button)
-    app.action("reject")(listeners.on_reject_button)
+    for action in FORM_BUTTONS:
+        app.action(action)(listeners.on_form_button)
     app.view("reject_form")(listeners.on_reject_form)
+    app.view("close_form")(listeners.on_close_form)

@@ -19,8 +19,10 @@ from slack_sdk.models.blocks import (
     HeaderBlock,
     InputBlock,
     MarkdownTextObject,
+    Option,
     PlainTextInputElement,
     PlainTextObject,
+    RadioButtonsElement,
     SectionBlock,
 )
 from slack_sdk.models.metadata import Metadata
@@ -45,6 +47,18 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """What holds a request up: a pause, or an unknown outcome and how it is being closed."""
+
+    stopped: str | None = None  # why nothing is executed now
+    settles_at: str | None = None  # until then nothing is read or sent again
+    found: str | None = None  # what a reading found: `nothing_new` or `unclear`
+    seen: str = ""  # the children, or the state, as read
+    proposal: tuple[str, str, str] | None = None  # who says that it succeeded or failed, and why
+    offers_resend: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that a card shows: the row, the approvals that stand, the row's events, and the host of Ottu."""
 
@@ -52,6 +66,7 @@ class Facts:
     approvals: Sequence[Approval]
     events: Sequence[Event]
     host: str
+    doubt: Doubt | None = None
 
     @property
     def last(self) -> Event:
@@ -106,7 +121,7 @@ def card(facts: Facts) -> Message:
         reason = cut(literal(request.reason), LONGEST_REASON_SHOWN)
         blocks.append(SectionBlock(text=MarkdownTextObject(text=f"*Reason:* {reason}")))
     blocks.append(ContextBlock(elements=[MarkdownTextObject(text=_small_print(facts))]))
-    buttons = _buttons(request)
+    buttons = _buttons(request, facts.doubt)
     if buttons:
         block_id = "decision" if request.state is State.PENDING else "more"
         blocks.append(ActionsBlock(block_id=block_id, elements=buttons))
@@ -141,10 +156,12 @@ def _approved_by(facts: Facts) -> str:
 
 
 def _standing_detail(facts: Facts) -> str:
-    request, detail = facts.request, literal(facts.request.detail or "")
+    request, detail = facts.request, cut(literal(facts.request.detail or ""), LONGEST_REASON_SHOWN)
     match request.state:
         case State.PENDING:
             return f" · {_still_missing(facts)}, until {moment(request.expires_at)}"
+        case State.APPROVED if facts.doubt and facts.doubt.stopped:
+            return f" · waits: {sentence(facts.doubt.stopped)}. Nothing is sent until that is over."
         case State.APPROVED if request.attempt:
             return f" · not sent yet ({detail}); tried {request.attempt} times, goes on by itself"
         case State.APPROVED:
@@ -154,11 +171,9 @@ def _standing_detail(facts: Facts) -> str:
         case State.QUEUED:
             return " · the bank decides; this card will say how"
         case State.UNKNOWN:
-            return (
-                f" · {detail}\nIt may or may not have happened. It is *not* sent again: look it up in Ottu's dashboard."
-            )
+            return f" · {detail}\n{_doubt(request, facts.doubt or Doubt())}"
         case State.REJECTED:
-            return f" by {person(facts.actor_of(State.REJECTED) or '')}: {cut(detail, LONGEST_REASON_SHOWN)}"
+            return f" by {person(facts.actor_of(State.REJECTED) or '')}: {detail}"
         case State.WITHDRAWN:
             return " by the person who asked. Nothing was sent."
         case State.EXPIRED:
@@ -170,6 +185,28 @@ def _standing_detail(facts: Facts) -> str:
         case State.FAILED:
             return f" · {detail}. No money was moved."
     return ""
+
+
+def _doubt(request: Request, doubt: Doubt) -> str:
+    """What is known of an unknown outcome, what is awaited and until when, and what people can do."""
+    if doubt.proposal:
+        who, outcome, evidence = doubt.proposal
+        return (
+            f"{person(who)} says that it *{outcome}*: {cut(literal(evidence), LONGEST_REASON_SHOWN)}\n"
+            "Another person must say the same: press *Close by hand*."
+        )
+    if request.restored:
+        return (
+            "The database was put back from a copy. It is never sent again: look it up in Ottu, and close it by hand."
+        )
+    if doubt.found == "nothing_new":
+        more = " It can be sent again with the same key, or" if doubt.offers_resend else " It can be"
+        return f"Nothing new was found at Ottu.{more} closed by hand by two people who have looked."
+    if doubt.found:
+        seen = cut(literal(doubt.seen.replace(":", " ")), 200)
+        return f"What Ottu shows cannot be told apart ({seen}). Two people who have looked must close it by hand."
+    until = f" until {moment(doubt.settles_at)}" if doubt.settles_at else ""
+    return f"It may or may not have happened. The bot waits{until}, then looks; it is not sent again before."
 
 
 def _still_missing(facts: Facts) -> str:
@@ -208,7 +245,7 @@ def _button(request: Request, action: str, text: str, **more: Any) -> ButtonElem
     return ButtonElement(action_id=action, text=text, value=f"{request.id}:{request.digest}", **more)
 
 
-def _buttons(request: Request) -> list[ButtonElement]:
+def _buttons(request: Request, doubt: Doubt | None) -> list[ButtonElement]:
     withdraw = _button(request, "withdraw", "Withdraw", confirm=_confirm(request, "Withdraw", "Take it back: "))
     details = _button(request, "details", "Details")
     if request.state is State.PENDING:
@@ -221,6 +258,10 @@ def _buttons(request: Request) -> list[ButtonElement]:
         return [*buttons, details, withdraw]
     if request.state is State.APPROVED:
         return [details, withdraw]
+    if request.state in {State.UNKNOWN, State.QUEUED}:
+        resend = _button(request, "resend", "Send again with the same key", confirm=_confirm(request, "Send again", ""))
+        close = _button(request, "close", "Close by hand")
+        return [*([resend] if doubt and doubt.offers_resend else []), close, details]
     return [details]
 
 
@@ -333,13 +374,19 @@ def reject_form(request_id: str, digest: str, what: str, channel: str, ts: str) 
 
 
 @dataclass(frozen=True)
-class Rejection:
-    """What the form says."""
+class Place:
+    """Which card a form was opened from."""
 
     request_id: str
     digest: str
     channel: str
     ts: str
+
+
+@dataclass(frozen=True)
+class Rejection(Place):
+    """What the form says."""
+
     reason: str
 
 
@@ -348,6 +395,68 @@ def parse_reject_form(view: dict[str, Any]) -> Rejection:
     request_id, digest, channel, ts = str(view["private_metadata"]).split("|")
     reason = view["state"]["values"]["reason"]["reason"]["value"] or ""
     return Rejection(request_id, digest, channel, ts, str(reason))
+
+
+# --- the form that closes an unknown outcome by hand
+
+
+def close_form(request_id: str, digest: str, what: str, channel: str, ts: str) -> View:
+    """The form. What somebody has said already stands on the card."""
+    options = [Option(value="succeeded", text="It succeeded"), Option(value="failed", text="It failed")]
+    return View(
+        type="modal",
+        callback_id="close_form",
+        title=PlainTextObject(text=f"Close {request_id}"),
+        submit=PlainTextObject(text="Say so"),
+        close=PlainTextObject(text="Back"),
+        private_metadata="|".join([request_id, digest, channel, ts]),
+        blocks=[
+            SectionBlock(text=PlainTextObject(text=cut(what, 500))),
+            InputBlock(
+                block_id="outcome",
+                label=PlainTextObject(text="What happened?"),
+                element=RadioButtonsElement(action_id="outcome", options=options),
+            ),
+            InputBlock(
+                block_id="evidence",
+                label=PlainTextObject(text="How do you know?"),
+                hint=PlainTextObject(
+                    text="The reference number, or where and when you looked. Two people must say the same."
+                ),
+                element=PlainTextInputElement(action_id="evidence", multiline=True, min_length=1, max_length=500),
+            ),
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Word(Place):
+    """What the form says."""
+
+    outcome: str
+    evidence: str
+
+
+def parse_close_form(view: dict[str, Any]) -> Word:
+    """Read the submitted form. Raises ValueError or KeyError where it is not ours."""
+    request_id, digest, channel, ts = str(view["private_metadata"]).split("|")
+    values = view["state"]["values"]
+    outcome = str((values["outcome"]["outcome"]["selected_option"] or {})["value"])
+    if outcome not in {"succeeded", "failed"}:
+        raise ValueError("no such outcome")
+    return Word(request_id, digest, channel, ts, outcome, str(values["evidence"]["evidence"]["value"] or ""))
+
+
+# --- alarms, and requests without a card
+
+
+def alarm(event: Event) -> str:
+    """An alarm for the audit channel."""
+    facts = {name: value for name, value in event.facts.items() if name != "why" and value is not None}
+    about = f"{event.request_id}: " if event.request_id else ""
+    said = "\n".join(f"• {name.replace('_', ' ')}: {literal(cut(str(value), 200))}" for name, value in facts.items())
+    why = sentence(str(event.facts["why"]))
+    return f"🚨 *Alarm* · {about}{why} {moment(event.at)}\n{said}\n_record {event.seq}:{event.hash[:8]}_"
 
 
 def without_card(request: Request, state: State) -> str:

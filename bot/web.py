@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -58,8 +58,17 @@ def _once(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def web_app(*, slack: AsyncApp | None, ready: Callable[[], dict[str, bool]], metrics: Callable[[], str]) -> ASGIApp:
-    """The routes. `slack` is given in HTTP mode only; `ready` says which parts work."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def web_app(
+    *,
+    slack: AsyncApp | None,
+    webhook: Endpoint | None,
+    ready: Callable[[], dict[str, bool]],
+    metrics: Callable[[], str],
+) -> ASGIApp:
+    """The routes. `slack` is given in HTTP mode only, `webhook` where there is a key; `ready` says which parts work."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
@@ -72,6 +81,8 @@ def web_app(*, slack: AsyncApp | None, ready: Callable[[], dict[str, bool]], met
         return PlainTextResponse(metrics(), media_type="text/plain; version=0.0.4")
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metricsz)]
+    if webhook is not None:
+        routes.append(Route("/ottu/webhook", webhook, methods=["POST"]))
     if slack is not None:
         handler = AsyncSlackRequestHandler(slack)
 

@@ -51,6 +51,9 @@ DONE_WORDS: dict[Operation, str] = {
 }
 
 
+_HALF_ENTITY = re.compile(r"&[a-z]{0,3}$")
+
+
 def escape(text: str) -> str:
     """Text as Slack shows it literally: nobody is mentioned, nothing is linked."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -72,4 +75,5 @@ def sentence(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """At most so many characters; escaped text stays escaped, because an entity is left out whole."""
+    return text if len(text) <= most else _HALF_ENTITY.sub("", text[: most - 1]) + "…"

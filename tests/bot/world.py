@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from approvals.audit import differences
+import httpx
+
+from approvals.audit import ChainKey, differences
 from approvals.request import Request, State
+from approvals.sqlite import open_database
+from approvals.store import Store
 from bot.app import Bot
 from bot.settings import Settings, read_settings
 from sandbox.ottu import OttuSandbox, create_ottu, seed_demo
@@ -40,8 +46,10 @@ class World:
     policy: str = POLICY
     environment: dict[str, str] = field(default_factory=dict)
     bot: Bot | None = None
+    own_clock_ahead_seconds: float = 0.0  # what the bot's own clock, by which it waits, is ahead of the real one
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
+    _other: Store | None = None
 
     @property
     def settings(self) -> Settings:
@@ -74,7 +82,7 @@ class World:
     async def start(self) -> Bot:
         """Start the bot, or start it again on the same database."""
         self._stop = asyncio.Event()
-        self.bot = Bot.build(self.settings)
+        self.bot = Bot.build(self.settings, own_clock=lambda: time.monotonic() + self.own_clock_ahead_seconds)
         self._task = asyncio.create_task(self.bot.serve(self._stop))
         await self.until(lambda: self.running.address and self.running.acquaintance.made)
         if self.mode == "socket":
@@ -89,6 +97,9 @@ class World:
             self._stop.set()
             await self._task
             self._task = self.bot = None
+        if self._other is not None:
+            self._other.database.close()
+            self._other = None
 
     @property
     def running(self) -> Bot:
@@ -97,12 +108,21 @@ class World:
             self._task.result()
         return self.bot
 
+    @property
+    def store(self) -> Store:
+        """The record: the running bot's own, or, where the bot is another process, by another connection."""
+        if self._task is not None:
+            return self.running.store
+        if self._other is None:
+            self._other = Store(open_database(self.folder / "bot.db"), ChainKey(b""))
+        return self._other
+
     # --- what people do
 
-    async def type(self, user: str, text: str, channel: str = GEN, **overrides: Any) -> Ack:
+    async def type(self, user: str, text: str, /, channel: str = GEN, **overrides: Any) -> Ack:
         return await self.slack.command(user, channel, "/ottu", text, **overrides)
 
-    async def press(self, user: str, action: str, card: Message | None = None, **overrides: Any) -> Ack:
+    async def press(self, user: str, action: str, /, card: Message | None = None, **overrides: Any) -> Ack:
         """Press a button on the (only) card."""
         card = card or self.card()
         return await self.slack.click(user, card.channel, card.ts, action, **overrides)
@@ -122,10 +142,18 @@ class World:
         await self.press(by, "approve", self.card(request.id))
         return self.request(request.id)
 
+    async def resume(self, user: str) -> None:
+        """Type `/ottu resume`, read what would be sent, and type it again."""
+        await self.type(user, "resume")
+        await self.until(lambda: "again within a minute" in self.told(user) or "Resumed" in self.told(user))
+        if self.running.tasks.execution.is_paused():
+            await self.type(user, "resume")
+        await self.until(lambda: not self.running.tasks.execution.is_paused())
+
     # --- what is there
 
     def requests(self) -> list[Request]:
-        return self.running.store.select("1 ORDER BY created_at, id")
+        return self.store.select("1 ORDER BY created_at, id")
 
     def request(self, request_id: str | None = None) -> Request:
         """The request of that name, or the only one."""
@@ -152,10 +180,24 @@ class World:
     def results(self) -> list[Message]:
         return [m for m in self.slack.messages(GEN) if m.metadata and m.metadata["event_type"] == "ottu_result"]
 
+    def results_of(self, request_id: str) -> list[Message]:
+        """The results of one request."""
+        return [m for m in self.results() if (m.metadata or {})["event_payload"]["request"] == request_id]
+
     def told(self, user: str) -> str:
         """All that one person was told privately: ephemeral messages and direct ones, oldest first."""
-        private = [m for m in self.slack.state.messages if m.ephemeral_to == user]
-        return "\n".join(m.text for m in [*private, *self.slack.direct_messages(user)])
+        return "\n".join(message.text for message in self.private(user))
+
+    def private(self, user: str) -> list[Message]:
+        """The messages that one person alone sees: ephemeral ones, then direct ones."""
+        ephemeral = [m for m in self.slack.state.messages if m.ephemeral_to == user]
+        return [*ephemeral, *self.slack.direct_messages(user)]
+
+    def nothing_done(self, request_id: str | None = None) -> bool:
+        """The request still waits, nobody's approval stands, and Ottu was sent nothing."""
+        request = self.request(request_id)
+        given = self.running.store.approvals(request.id)
+        return request.state is State.PENDING and not given and not self.operations_sent()
 
     def moved(self) -> list[tuple[str, str, str, str]]:
         """The money that Ottu really moved: kind, order number, amount, currency."""
@@ -163,13 +205,41 @@ class World:
 
     def refused_attempts(self) -> list[str]:
         """Why attempts were refused, by the record."""
-        return [event.facts["why"] for event in self.running.store.events() if event.kind == "refused_attempt"]
+        return [event.facts["why"] for event in self.store.events() if event.kind == "refused_attempt"]
 
     def operations_sent(self) -> list[dict[str, Any]]:
         """The bodies of the operations that reached Ottu."""
         return [r.body for r in self.ottu.requests if r.path.endswith("/operation/")]
 
+    def inquiries_sent(self) -> list[dict[str, Any]]:
+        """The bodies of the inquiries that reached Ottu."""
+        return [r.body for r in self.ottu.requests if r.path.endswith("/inquiry/")]
+
+    def keys_sent(self) -> list[str | None]:
+        """The Tracking-Keys of the operations that reached Ottu."""
+        return [r.tracking_key for r in self.ottu.requests if r.path.endswith("/operation/")]
+
+    def card_text(self, request_id: str | None = None) -> str:
+        """All that a card shows, as text."""
+        return json.dumps(self.card(request_id).blocks, ensure_ascii=False)
+
+    async def readyz(self) -> tuple[int, dict[str, bool]]:
+        """What the bot says to whoever watches it."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{self.running.address}/readyz")
+        return answer.status_code, answer.json()
+
     # --- waiting
+
+    def hurry(self, *kinds: str) -> None:
+        """Let jobs of these kinds that wait for their time be due now: waits are long, tests are short."""
+        for kind in kinds:
+            self.store.database.execute(
+                "UPDATE work_jobs SET due_at = created_at WHERE kind = ? AND done_at IS NULL", [kind]
+            )
+        if self.bot is not None:
+            self.own_clock_ahead_seconds += 1_000_000  # both clocks must agree that a wait is over
+            self.bot.work.on_change()
 
     async def until(self, look: Callable[[], Found], seconds: float = 5.0) -> Found:
         """Wait until `look` gives something true; LookupError counts as not yet."""
@@ -215,7 +285,7 @@ class World:
 
     def check_record(self) -> None:
         """The chain holds, and the rows are what their events make of them."""
-        store = self.running.store
+        store = self.store
         assert list(differences(store.events(), {r.id: r for r in self.requests()}, store.key)) == []
 
 

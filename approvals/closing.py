@@ -1,0 +1,330 @@
+"""Closing an unknown: read first, act second, people last.
+
+By what was read after the settle window: a new child of the transaction, its state; then, where nothing is new and the
+operation is self-limiting, by one more send with the same key; else by two people.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from approvals.policy import Members, Policy
+from approvals.reading import Child, Reading
+from approvals.request import Operation, Refusal, Request, State
+from approvals.service import BOT, Service, children_text, follow
+from approvals.store import Store, later, seconds_between
+from approvals.work import Work
+
+BASELINE_SECONDS = 30 * 60  # what was read before may be at most so much older than the send
+KINDS: dict[Operation, dict[str, State]] = {
+    Operation.REFUND: {
+        "refunded": State.SUCCEEDED,
+        "refund_queued": State.QUEUED,
+        "refund_rejected": State.FAILED,
+    },
+    Operation.CAPTURE: {"paid": State.SUCCEEDED},
+    Operation.VOID: {"voided": State.SUCCEEDED},
+}
+TARGET_STATES: dict[Operation, str] = {Operation.CANCEL: "canceled", Operation.EXPIRE: "expired"}
+
+
+class Found(StrEnum):
+    """What a reading says of an unknown outcome."""
+
+    PROOF = "proof"  # the row has moved
+    NOTHING_NEW = "nothing_new"  # nothing of its kind has happened since the card was made
+    UNCLEAR = "unclear"  # something is there that cannot be told apart; people must look
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One person's word on an unknown outcome, as its row in `closings`; it stands while the row has that version."""
+
+    id: int
+    request_id: str
+    version: int
+    outcome: str
+    evidence: str
+    proposed_by: str
+    proposed_at: str
+    confirmed_by: str | None
+    confirmed_at: str | None
+
+
+class Closing:
+    """The ways out of `unknown` and `queued` other than an answer and a webhook."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.store: Store = service.store
+        self.work: Work = service.work
+        self.policy: Policy = service.policy
+
+    # --- by reading
+
+    def by_children(self, request_id: str, read: Reading) -> Found | None:
+        """Compare the children of an inquiry with those read before the send. None where it is not open so any more."""
+        with self.store.transaction():
+            request = self._undecided(request_id)
+            if request is None:
+                return None
+            new = new_children(request, read)
+            if new is not None and self._baseline_holds(request):
+                if not new:
+                    return self._seen(request, Found.NOTHING_NEW, read)
+                to = _state_of(request, new)
+                if to is request.state:
+                    return Found.UNCLEAR  # a queued one that is still queued
+                if to is not None and not (to is State.QUEUED and request.state is State.QUEUED):
+                    return self._proven(request, to, f"Ottu's inquiry shows a new child: {new[0].state}")
+            return self._seen(request, Found.UNCLEAR, read)
+
+    def by_state(self, request_id: str, read: Reading) -> Found | None:
+        """Cancel and expire: the transaction's own state tells."""
+        with self.store.transaction():
+            request = self._undecided(request_id)
+            if request is None:
+                return None
+            if read.state == TARGET_STATES.get(request.operation):
+                return self._proven(request, State.SUCCEEDED, f"Ottu says that it is {read.state}")
+            found = Found.NOTHING_NEW if read.state == request.transaction_state else Found.UNCLEAR
+            return self._seen(request, found, read)
+
+    def _undecided(self, request_id: str) -> Request | None:
+        request = self.store.get(request_id)
+        return request if request and request.state in {State.UNKNOWN, State.QUEUED} else None
+
+    def _baseline_holds(self, request: Request) -> bool:
+        """Was the card's reading recent at the send, and has nobody else acted since, as far as webhooks tell?"""
+        sent = [event.at for event in self.store.events(request.id) if event.to_state == State.EXECUTING]
+        if not sent or request.figures_at is None or request.children is None:
+            return False
+        if seconds_between(request.figures_at, sent[0]) > BASELINE_SECONDS:
+            return False
+        return not self.work.others_acted(request.session_id, request.order_no, request.figures_at)
+
+    def _proven(self, request: Request, to: State, detail: str) -> Found:
+        changes: dict[str, object] = {"detail": detail}
+        if to is not State.FAILED:
+            changes["answered_minor"] = request.amount_minor
+        self._moved(self.store.move(request, to, actor=BOT, note={"by": "reading"}, changes=changes))
+        return Found.PROOF
+
+    def _seen(self, request: Request, found: Found, read: Reading) -> Found:
+        """What was found is part of the record, and of the card; written once for each sight."""
+        data = {"found": found.value, "state": read.state, "children": children_text(read), "attempt": request.attempt}
+        if request.state is State.UNKNOWN:
+            last = self.last_reading(request)
+            if last is None or last != data:
+                moved = self.store.move(request, request.state, actor=BOT, kind="reading", note=data)
+                follow_card(self.work, moved)
+        return found
+
+    def last_reading(self, request: Request) -> dict[str, object] | None:
+        """The last reading of an unknown outcome, since its last send."""
+        for event in reversed(list(self.store.events(request.id))):
+            if event.to_state == State.EXECUTING:
+                return None
+            if event.kind == "reading":
+                return {key: event.facts.get(key) for key in ("found", "state", "children", "attempt")}
+        return None
+
+    def overdue(self, request_id: str) -> Request | None:
+        """The bank has not decided for too long: nobody can tell any more."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state is not State.QUEUED:
+                return None
+            days = self.policy.timing.queued_days
+            if seconds_between(later(request.state_at, days=days), self.store.now()) < 0:
+                return None
+            detail = f"the bank has said nothing for {days} days"
+            changes = {"detail": detail, "doubtful_attempt": request.attempt}
+            return self._moved(self.store.move(request, State.UNKNOWN, actor=BOT, changes=changes))
+
+    # --- by one more send
+
+    def may_send_again(self, request: Request) -> bool:
+        """Once, by itself: nothing new was found, and a second one could not take anything twice."""
+        sends = sum(
+            event.from_state == State.UNKNOWN and event.to_state == State.EXECUTING
+            for event in self.store.events(request.id)
+        )
+        limits_itself = request.is_self_limiting or request.operation in TARGET_STATES
+        return limits_itself and sends == 0 and self._nothing_new(request)
+
+    def _nothing_new(self, request: Request) -> bool:
+        last = self.last_reading(request)
+        return not request.restored and last is not None and last["found"] == Found.NOTHING_NEW
+
+    def offers_resend(self, request: Request) -> bool:
+        """Is the button "Send again with the same key" there? Never for a wallet, which would credit twice."""
+        return (
+            request.state is State.UNKNOWN
+            and request.operation.moves_money
+            and request.destination == "pg"
+            and self._nothing_new(request)
+        )
+
+    def check_resend(self, request: Request, person: str, members: Members) -> None:
+        """Raises Refusal for whom may not press it, or where it is not offered."""
+        if request.requester == person:
+            raise Refusal(
+                f"You asked for {request.id}, so somebody else must decide to send it again.", kind="own_request"
+            )
+        rule = self.service.rule_of(request)
+        if not self.policy.may_approve(rule, person, members):
+            raise Refusal(
+                f"You may not decide this: the rule “{rule.name}” lets {', '.join(rule.approve)}.", kind="not_allowed"
+            )
+        if not self.offers_resend(request):
+            raise Refusal(f"{self.service.standing(request)} It cannot be sent again.", kind="no_resend")
+
+    # --- by two people
+
+    def proposal(self, request: Request) -> Proposal | None:
+        """The proposal that stands: made for the row as it is now."""
+        rows = self.store.rows(
+            "SELECT * FROM closings WHERE request_id = :id AND version = :version AND confirmed_by IS NULL"
+            " ORDER BY id DESC LIMIT 1",
+            id=request.id,
+            version=request.version,
+        )
+        return Proposal(**rows[0]) if rows else None
+
+    def close(
+        self, request_id: str, person: str, outcome: str, evidence: str, members: Members, *, may_fail: bool
+    ) -> str:
+        """One person proposes, another confirms; the sentence for whoever spoke.
+
+        `may_fail`: the window is over, and the process that sent it has recorded the end of that attempt, or is gone.
+        """
+        with self.store.transaction():
+            request = self.service.known(request_id)
+            self._check_closable(request, person, outcome, evidence, members, may_fail)
+            standing = self.proposal(request)
+            if standing is None or standing.outcome != outcome:
+                self._propose(request, person, outcome, evidence.strip())
+                return f"Noted: you say that {request_id} {_said(outcome)}. Another person must say the same."
+            self._check_pair(request, standing, person, members)
+            self._confirm(request, standing, person, evidence.strip())
+            return f"{request_id} is closed as {outcome}."
+
+    def _check_closable(
+        self, request: Request, person: str, outcome: str, evidence: str, members: Members, may_fail: bool
+    ) -> None:
+        if request.state not in {State.UNKNOWN, State.QUEUED}:
+            raise Refusal(
+                f"{self.service.standing(request)} Only an unknown or queued one is closed by hand.", kind="moved_on"
+            )
+        if request.requester == person:
+            raise Refusal(f"You asked for {request.id}, so two others must close it.", kind="own_request")
+        if not self._may_close(request, person, members):
+            raise Refusal(
+                "You may not close this: neither asking nor approving is yours by its rule.", kind="not_allowed"
+            )
+        if not evidence.strip():
+            raise Refusal("Say what you saw: the reference number, or where and when you looked.", kind="no_evidence")
+        if outcome == State.FAILED and not may_fail:
+            raise Refusal(
+                "It is too early to call it failed: it may still be under way. Try again later.", kind="too_early"
+            )
+
+    def _may_close(self, request: Request, person: str, members: Members) -> bool:
+        if request.rule_text is None:  # restored before it had a rule
+            return self.policy.has_power("pause", person, members)
+        return self.policy.may_close(self.service.rule_of(request), person, members)
+
+    def _check_pair(self, request: Request, standing: Proposal, person: str, members: Members) -> None:
+        if standing.proposed_by == person:
+            raise Refusal("You have said so already; another person must say the same.", kind="twice")
+        if request.rule_text is None:
+            return
+        rule = self.service.rule_of(request)
+        if not any(self.policy.may_vouch(rule, who, members) for who in (standing.proposed_by, person)):
+            raise Refusal("One of the two must be somebody who may approve. Ask one of them.", kind="not_allowed")
+
+    def _propose(self, request: Request, person: str, outcome: str, evidence: str) -> None:
+        note = {"outcome": outcome, "evidence": evidence}
+        moved = self.store.move(request, request.state, actor=person, kind="close_proposed", note=note)
+        self.store.database.execute(
+            "INSERT INTO closings (request_id, version, outcome, evidence, proposed_by, proposed_at)"
+            " VALUES (:id, :version, :outcome, :evidence, :person, :now)",
+            {**note, "id": request.id, "version": moved.version, "person": person, "now": self.store.now()},
+        )
+        follow_card(self.work, moved)
+
+    def _confirm(self, request: Request, standing: Proposal, person: str, evidence: str) -> None:
+        self.store.database.execute(
+            "UPDATE closings SET confirmed_by = :person, confirmed_at = :now WHERE id = :id",
+            {"person": person, "now": self.store.now(), "id": standing.id},
+        )
+        note = {"by": [standing.proposed_by, person], "evidence": [standing.evidence, evidence]}
+        detail = f"closed by two people: {standing.evidence}"
+        moved = self.store.move(request, State(standing.outcome), actor=person, note=note, changes={"detail": detail})
+        self._moved(moved)
+
+    def _moved(self, request: Request) -> Request:
+        follow(self.work, self.store, request, self.policy.timing)
+        return request
+
+
+def follow_card(work: Work, request: Request) -> None:
+    """The row changed within its state: the card shows it."""
+    work.arm(f"card:{request.id}", "card", {"request": request.id})
+
+
+def _said(outcome: str) -> str:
+    return "succeeded" if outcome == State.SUCCEEDED else "failed"
+
+
+def parse_children(text: str) -> list[Child]:
+    """The children as they were kept with the card."""
+    found = []
+    for word in text.split():
+        state, amount, session = word.split(":")
+        found.append(Child(session or None, state, int(amount)))
+    return found
+
+
+def new_children(request: Request, read: Reading) -> list[Child] | None:
+    """What is there now of the operation's kind and was not before: by child session id, else by count.
+
+    None where it cannot be told, or where anything of another kind has changed too.
+    """
+    if read.children is None or request.children is None:
+        return None
+    before, now = parse_children(request.children), list(read.children)
+    if not all(child.session_id for child in [*before, *now]):
+        return _by_count(request, before, now)
+    known = {child.session_id for child in before}
+    new = [child for child in now if child.session_id not in known]
+    gone = known - {child.session_id for child in now}
+    return None if gone or any(child.state not in KINDS[request.operation] for child in new) else new
+
+
+def _by_count(request: Request, before: list[Child], now: list[Child]) -> list[Child] | None:
+    """Without session ids: what there is more of, by kind and amount; all states of a refund are one kind."""
+
+    def kind(child: Child) -> tuple[str, int]:
+        return ("refund" if child.state in KINDS[Operation.REFUND] else child.state, child.amount_minor)
+
+    more = Counter(map(kind, now)) - Counter(map(kind, before))
+    if Counter(map(kind, before)) - Counter(map(kind, now)):
+        return None
+    new: list[Child] = []
+    for wanted, count in more.items():
+        same = [child for child in now if kind(child) == wanted]
+        if len(same) != count and len({child.state for child in same}) > 1:
+            return None  # an older one of the same amount has another state: which is the new one?
+        new += same[-count:]
+    return None if any(child.state not in KINDS[request.operation] for child in new) else new
+
+
+def _state_of(request: Request, new: list[Child]) -> State | None:
+    """Exactly one new child, of the same amount: its state decides."""
+    if len(new) != 1 or new[0].amount_minor != request.amount_minor:
+        return None
+    return KINDS[request.operation][new[0].state]

@@ -1,0 +1,220 @@
+"""Operation webhooks: what a signed one proves, and what to do about an operation that nobody asked this bot for.
+
+Ottu signs order number, reference number, amount, currency, result and state; it does *not* sign session id, operation,
+success and txn. So a webhook is proof only by what is signed, and only where all else that it says agrees.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+
+from approvals import money
+from approvals.alarms import raise_alarm
+from approvals.policy import Policy
+from approvals.request import AMOUNT_OPERATIONS, Ending, Operation, Refusal, Request, State
+from approvals.service import BOT, follow
+from approvals.store import Store
+from approvals.work import Work
+
+PAYMENT_STATES = frozenset(
+    {"created", "pending", "attempted", "cod", "authorized", "paid", "failed", "expired", "canceled", "invalided"}
+)
+CHILD_STATES: dict[Operation, frozenset[str]] = {
+    Operation.REFUND: frozenset({"refunded", "refund_queued", "refund_rejected"}),
+    Operation.CAPTURE: frozenset({"paid"}),
+    Operation.VOID: frozenset({"voided"}),
+}
+AFTER_HOOK: dict[Ending, State] = {
+    Ending.SUCCEEDED: State.SUCCEEDED,
+    Ending.QUEUED: State.QUEUED,
+    Ending.FAILED: State.FAILED,
+}
+UNSENT = frozenset({State.CHECKING, State.PENDING, State.APPROVED})
+
+
+@dataclass(frozen=True)
+class Hook:
+    """An operation webhook whose signature holds, without anything personal. `signed`: the names that were signed."""
+
+    signed: tuple[str, ...]
+    ending: Ending  # SUCCEEDED, QUEUED or FAILED by all its fields together; else UNKNOWN
+    order_no: str | None
+    session_id: str | None
+    operation: str | None
+    amount: str | None  # a decimal, as text
+    currency: str | None
+    result: str | None
+    state: str | None
+    child_state: str | None
+    reference_number: str | None
+    source: str | None
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Hook:
+        facts = json.loads(text)
+        return cls(**facts | {"signed": tuple(facts["signed"]), "ending": Ending(facts["ending"])})
+
+    @property
+    def shown(self) -> dict[str, object]:
+        """What an alarm says of it."""
+        names = ("operation", "amount", "currency", "order_no", "session_id", "result", "reference_number", "source")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class Hooks:
+    """What webhooks do to the record."""
+
+    def __init__(self, store: Store, work: Work, policy: Policy) -> None:
+        self.store = store
+        self.work = work
+        self.policy = policy
+
+    def receive(self, hook: Hook) -> None:
+        """One webhook, new or repeated: a proof moves its request; what nobody asked for raises an alarm."""
+        with self.store.transaction():
+            known = self.work.reference(hook.reference_number) if hook.reference_number else None
+            if known is not None:
+                request = self.store.get(known.request_id) if known.request_id else None
+                if request is not None:
+                    self._of_known(request, hook)
+                return
+            ours = [request for request in self._candidates(hook) if agrees(request, hook)]
+            for request in ours:
+                if self._of_ours(request, hook):
+                    return
+            self._nobody_asked(hook)
+
+    def receive_kept(self, request_id: str) -> None:
+        """Those that came while the request was executing, read again now that it is not."""
+        with self.store.transaction():
+            for number, text in self.work.kept_hooks(request_id):
+                self.work.drop_hook(number)
+                self.receive(Hook.from_json(text))
+
+    def _candidates(self, hook: Hook) -> list[Request]:
+        """Requests of this transaction that have been sent, the newest first."""
+        return self.store.select(
+            "attempt > 0 AND ((session_id IS NOT NULL AND session_id = :session) OR"
+            " (order_no IS NOT NULL AND order_no = :order_no)) ORDER BY created_at DESC LIMIT 50",
+            session=hook.session_id,
+            order_no=hook.order_no,
+        )
+
+    def _of_known(self, request: Request, hook: Hook) -> None:
+        """A reference that is the request's own: the bank's decision on a refund, a repetition, or a contradiction."""
+        to = AFTER_HOOK.get(hook.ending)
+        if to is None or to is request.state or not is_proof(request, hook):
+            return
+        if request.state in {State.QUEUED, State.UNKNOWN}:
+            self._moved(request, to, hook)
+        elif request.state is not State.EXECUTING and not (to is State.QUEUED and request.state is State.SUCCEEDED):
+            self._alarm(f"A webhook says {hook.ending} of {request.id}, which is {request.state}.", hook, request)
+
+    def _of_ours(self, request: Request, hook: Hook) -> bool:
+        """A new reference that agrees with a request of ours. False where it cannot be that request's."""
+        if request.state is State.EXECUTING:
+            self.work.keep_hook(request.id, hook.session_id, hook.order_no, hook.as_json())
+            return True
+        if request.state in {State.UNKNOWN, State.QUEUED} and request.reference_number is None:
+            if is_proof(request, hook) and not (hook.ending is Ending.FAILED and request.attempt > 1):
+                self.work.note_reference(hook.reference_number or "", request.id, "webhook")
+                self._moved(request, AFTER_HOOK[hook.ending], hook)
+            else:
+                self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
+                self.work.arm(f"close:{request.id}", "close", {"request": request.id})
+            return True
+        if request.state is State.SUCCEEDED and request.reference_number is None and hook.reference_number:
+            if self.work.has_reference(request.id):
+                return False
+            self.work.note_reference(hook.reference_number, request.id, "webhook")
+            return True
+        return False
+
+    def _moved(self, request: Request, to: State, hook: Hook) -> None:
+        moved = self.store.move(
+            request,
+            to,
+            actor=BOT,
+            kind=to.value,
+            note={"by": "webhook", **hook.shown},
+            changes={
+                "reference_number": request.reference_number or hook.reference_number,
+                "answered_minor": minor(request, hook),
+                "detail": "the bank rejected it" if to is State.FAILED else None,
+            },
+        )
+        follow(self.work, self.store, moved, self.policy.timing)
+
+    def _nobody_asked(self, hook: Hook) -> None:
+        """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's."""
+        if hook.reference_number:
+            self.work.note_reference(hook.reference_number, None, "webhook")
+        self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
+        self._alarm("An operation that nobody asked this bot for.", hook, None)
+        for request in self._unsent(hook):
+            moved = self.store.move(
+                request,
+                State.WITHDRAWN,
+                actor=BOT,
+                note={"by": "webhook"},
+                changes={"detail": "somebody else acted on this transaction outside the bot: look, then ask again"},
+            )
+            follow(self.work, self.store, moved, self.policy.timing)
+
+    def _unsent(self, hook: Hook) -> list[Request]:
+        states = ", ".join(f"'{state.value}'" for state in sorted(UNSENT))
+        return self.store.select(
+            f"state IN ({states}) AND ((:session IS NOT NULL AND (session_id = :session OR reference = :session))"
+            " OR (:order_no IS NOT NULL AND (order_no = :order_no OR reference = :order_no)))",
+            session=hook.session_id,
+            order_no=hook.order_no,
+        )
+
+    def _alarm(self, why: str, hook: Hook, request: Request | None) -> None:
+        facts: Mapping[str, object] = hook.shown
+        raise_alarm(self.store, self.work, why, facts, request.id if request else None)
+
+
+def minor(request: Request, hook: Hook) -> int | None:
+    """The webhook's amount in minor units of the request's currency; None where it has none, or not exactly."""
+    if hook.amount is None or request.currency is None:
+        return None
+    try:
+        return money.from_decimal(Decimal(hook.amount), request.currency)
+    except (Refusal, ValueError, ArithmeticError):
+        return None
+
+
+def agrees(request: Request, hook: Hook) -> bool:
+    """Does all that the webhook says fit what was approved?"""
+    said = (
+        (hook.operation, request.operation.value),
+        (hook.session_id, request.session_id),
+        (hook.order_no, request.order_no),
+        (hook.currency, request.currency),
+    )
+    if any(theirs is not None and ours is not None and theirs != ours for theirs, ours in said):
+        return False
+    if hook.child_state is not None and hook.child_state not in CHILD_STATES.get(request.operation, ()):
+        return False
+    return hook.amount is None or minor(request, hook) == request.amount_minor
+
+
+def is_proof(request: Request, hook: Hook) -> bool:
+    """Is it proof for this request, by its signed fields, given that its reference is new or the request's own?"""
+    if not {"order_no", "reference_number", "result"} <= set(hook.signed) or hook.ending not in AFTER_HOOK:
+        return False
+    if hook.order_no != request.order_no or not agrees(request, hook):
+        return False
+    if request.operation in AMOUNT_OPERATIONS and "amount" not in hook.signed:
+        return False
+    if hook.operation is None and hook.child_state is None:
+        return False  # nothing says which operation it was
+    is_payment = "state" in hook.signed and hook.state in PAYMENT_STATES
+    return not is_payment or (request.operation is Operation.CAPTURE and hook.state == "paid")

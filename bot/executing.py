@@ -1,0 +1,229 @@
+"""Sending, and finding out what became of it: execute, close an unknown, look after a queued one, recover.
+
+Nothing is sent before its claim is on disk; no answer is not "no"; what is unknown is read before it is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+
+import ottu
+from approvals.closing import TARGET_STATES, Closing, Found
+from approvals.execution import Execution, backoff_seconds
+from approvals.inquiries import MOST
+from approvals.reading import Reading
+from approvals.request import Ending, Outcome, Refusal, Request, State
+from approvals.store import Store, later, seconds_between
+from approvals.work import Attempt, Job, Work
+from bot import perform, processes
+from bot.patience import Patience
+from bot.perform import Later, Reader, reading_of
+from bot.worker import PutBack
+
+log = logging.getLogger("bot.executing")
+LEASE_DEADLINES = 3  # an attempt so many deadlines old is nobody's any more
+LEASE_SECONDS_MINIMUM = 60.0
+STOPPED_SECONDS = 2.0
+STILL_SENDING_SECONDS = 5.0
+QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
+STOPPED = "the bot was stopped while it waited for the answer"
+ENDED = "the bot was ended while it waited for the answer"
+FROZEN = "the process that sent it did not come back in time"
+
+
+class Executing:
+    """The jobs that send, or that follow from having sent."""
+
+    def __init__(self, execution: Execution, closing: Closing, reader: Reader, patience: Patience) -> None:
+        self.execution = execution
+        self.closing = closing
+        self.reader = reader
+        self.patience = patience
+        self.store: Store = execution.store
+        self.work: Work = execution.work
+        self.timing = execution.policy.timing
+
+    # --- sending
+
+    async def execute(self, job: Job) -> None:
+        """Claim, send, settle."""
+        request = self.store.get(str(job.payload["request"]))
+        if request is None or request.state is not State.APPROVED:
+            return
+        self._wait_out(_backoff_key(request), self._backoff_seconds(request))
+        claimed_at = ottu.awake_seconds()
+        claimed = self.execution.claim(request.id)
+        if claimed is None:
+            raise PutBack(STOPPED_SECONDS)  # paused; or it has just moved, which the next look will see
+        outcome, after = await self._send(claimed, claimed_at)
+        if after.state is State.APPROVED:
+            self.patience.begin(_backoff_key(after))
+            raise PutBack(backoff_seconds(max(after.misses - 1, 0), outcome))
+
+    def _backoff_seconds(self, request: Request) -> float:
+        """What the last end of an attempt asked us to wait; 0 before the first."""
+        if request.attempt == 0:
+            return 0.0
+        last = [event for event in self.store.events(request.id) if "again_in_seconds" in event.facts]
+        return float(last[-1].facts["again_in_seconds"]) if last else 0.0
+
+    def _wait_out(self, key: str, seconds: float) -> None:
+        remaining = self.patience.remaining_seconds(key, seconds)
+        if remaining > 0:
+            raise PutBack(remaining)
+
+    async def _send(self, claimed: Request, claimed_at: float) -> tuple[Outcome, Request]:
+        try:
+            outcome = await perform.send(self.reader.client, claimed, claimed_at)
+        except asyncio.CancelledError:
+            self._park(claimed)
+            raise
+        after = await self._settle(claimed, outcome)
+        if after.state is State.UNKNOWN:
+            self.patience.begin(_settle_key(after))
+        return outcome, after
+
+    def _park(self, claimed: Request) -> None:
+        """Cut off while waiting. Where even this cannot be written, the next start finds an attempt without an end."""
+        try:
+            self.execution.settle(claimed.id, claimed.attempt, Outcome(Ending.UNKNOWN, STOPPED))
+        except sqlite3.Error as error:
+            log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
+
+    async def _settle(self, claimed: Request, outcome: Outcome) -> Request:
+        """Write the outcome down, however long the database takes to let us: the answer must not be lost."""
+        while True:
+            try:
+                return self.execution.settle(claimed.id, claimed.attempt, outcome)
+            except sqlite3.Error as error:
+                log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
+                await asyncio.sleep(1)
+
+    async def resend(self, job: Job) -> None:
+        """Somebody who may has pressed "Send again with the same key"."""
+        claimed_at = ottu.awake_seconds()
+        claimed = self.execution.claim_again(
+            str(job.payload["request"]), int(job.payload["version"]), str(job.payload["by"])
+        )
+        if claimed is not None:
+            await self._send(claimed, claimed_at)
+
+    # --- unknown
+
+    def window_remaining_seconds(self, request: Request) -> float:
+        """How long the settle window lasts yet, by the database's clock and by our own, whichever is longer."""
+        seconds = self.timing.settle_seconds
+        by_database = seconds_between(self.store.now(), later(request.state_at, seconds=seconds))
+        return max(by_database, self.patience.remaining_seconds(_settle_key(request), seconds), 0.0)
+
+    def is_settled(self, request: Request) -> bool:
+        """Is the window over, and has whoever sent it recorded the end of that attempt, or ended?"""
+        return self.window_remaining_seconds(request) == 0 and not self._still_sending(request)
+
+    def _still_sending(self, request: Request) -> bool:
+        return any(
+            attempt.request_id == request.id and not processes.is_gone(attempt.owner)
+            for attempt in self.work.attempts_under_way()
+        )
+
+    async def close(self, job: Job) -> None:
+        """After the window: read; where nothing is new and it limits itself, send once more; else people decide."""
+        request = self.store.get(str(job.payload["request"]))
+        if request is None or request.state is not State.UNKNOWN or request.restored:
+            return
+        remaining = self.window_remaining_seconds(request)
+        if remaining > 0:
+            raise PutBack(remaining)
+        if self._still_sending(request):
+            raise PutBack(STILL_SENDING_SECONDS)
+        found = await self._look(request)
+        current = self.store.get(request.id)
+        if found is Found.NOTHING_NEW and current is not None and self.closing.may_send_again(current):
+            await self._send_again(current)
+
+    async def _send_again(self, request: Request) -> None:
+        claimed_at = ottu.awake_seconds()
+        claimed = self.execution.claim_again(request.id, request.version, "bot")
+        if claimed is not None:
+            await self._send(claimed, claimed_at)
+        elif self.execution.stopped():
+            raise PutBack(STOPPED_SECONDS)
+
+    async def _look(self, request: Request) -> Found | None:
+        """Read what became of it. None where that cannot be read: then it is for people."""
+        try:
+            if request.operation in TARGET_STATES:
+                return self.closing.by_state(request.id, await self._state(request)) if request.session_id else None
+            return self.closing.by_children(request.id, await self._inquiry(request))
+        except Refusal:
+            return None
+        except ottu.Refused:
+            return None
+        except Later as wait:
+            raise PutBack(wait.seconds or self.timing.inquiry_gap_seconds) from None
+        except ottu.OttuError:
+            raise PutBack(self.timing.inquiry_gap_seconds) from None
+
+    async def _state(self, request: Request) -> Reading:
+        return await self.reader.retrieve(request.session_id or "")
+
+    async def _inquiry(self, request: Request) -> Reading:
+        return reading_of(await self.reader.inquire("session", request.session_id or "", most=MOST))
+
+    # --- queued
+
+    async def queued(self, job: Job) -> None:
+        """Look at the bank's decision now and then; a webhook is usually faster."""
+        request = self.store.get(str(job.payload["request"]))
+        if request is None or request.state is not State.QUEUED:
+            return
+        await self._look(request)
+        raise PutBack(QUEUED_LOOK_SECONDS)
+
+    async def overdue(self, job: Job) -> None:
+        """Queued for too long."""
+        request = self.store.get(str(job.payload["request"]))
+        if request is not None and request.state is State.QUEUED and self.closing.overdue(request.id) is None:
+            raise PutBack(60.0)
+
+    # --- what a process left behind that is gone
+
+    def recover(self) -> None:
+        """Give back the jobs of ended processes; what they were sending has an unknown outcome."""
+        for request in self.store.in_states(State.UNKNOWN):
+            self.patience.begin(_settle_key(request))
+        for attempt in self.work.attempts_under_way():
+            if attempt.owner != self.work.owner:
+                self._recover_attempt(attempt)
+        now = self.store.now()
+        for owner in self.work.owners():
+            if owner != self.work.owner:
+                lease_ago = later(now, seconds=-self._lease_seconds)
+                self.work.give_back(owner, taken_before=now if processes.is_gone(owner) else lease_ago)
+
+    @property
+    def _lease_seconds(self) -> float:
+        return max(LEASE_DEADLINES * self.timing.deadline_seconds, LEASE_SECONDS_MINIMUM)
+
+    def _recover_attempt(self, attempt: Attempt) -> None:
+        key = f"lease:{attempt.request_id}:{attempt.attempt}"
+        if processes.is_gone(attempt.owner):
+            self._give_up(attempt, ENDED)
+            return
+        by_database = seconds_between(attempt.started_at, self.store.now()) >= self._lease_seconds
+        if self.patience.remaining_seconds(key, self._lease_seconds) == 0 and by_database:
+            self._give_up(attempt, FROZEN)
+
+    def _give_up(self, attempt: Attempt, why: str) -> None:
+        if self.execution.give_up(attempt.request_id, attempt.attempt, why):
+            log.warning("gave_up", extra={"facts": {"request": attempt.request_id, "why": why}})
+
+
+def _settle_key(request: Request) -> str:
+    return f"settle:{request.id}:{request.attempt}"
+
+
+def _backoff_key(request: Request) -> str:
+    return f"backoff:{request.id}:{request.attempt}"
