@@ -11,7 +11,7 @@ from collections.abc import Callable
 from approvals.alarms import raise_alarm
 from approvals.hooks import Hooks
 from approvals.policy import Policy
-from approvals.request import AFTER_ANOTHER, AFTER_FIRST, Ending, Outcome, Refusal, Request, State
+from approvals.request import AFTER_ANOTHER, AFTER_FIRST, OPEN, Ending, Outcome, Refusal, Request, State
 from approvals.service import BOT, follow, is_over
 from approvals.store import Store
 from approvals.work import Work
@@ -36,7 +36,7 @@ class Execution:
         """Why nothing is executed now; None where it is."""
         paused = self.work.fact(PAUSED)
         if paused:
-            return f"paused by @{paused['by']}"
+            return f"paused by {'the bot' if paused['by'] == BOT else '@' + paused['by']}"
         return "Ottu refused the credentials" if self.work.fact(CREDENTIALS) else None
 
     def is_paused(self) -> bool:
@@ -58,6 +58,27 @@ class Execution:
                 raise Refusal("Executions are not paused.", kind="not_paused")
             self.work.set_fact(PAUSED, None)
             self.store.record("resumed", person)
+
+    def mark_restored(self, why: str) -> int:
+        """This database was put back from a copy: pause, and every open request becomes unknown, never sent again.
+
+        Returns how many there were. What the copy takes for unsent may have been sent long ago.
+        """
+        with self.store.transaction():
+            requests = self.store.in_states(*OPEN)
+            for request in requests:
+                moved = self.store.move(
+                    request,
+                    State.UNKNOWN,
+                    actor=BOT,
+                    kind="restored",
+                    changes={"restored": 1, "detail": "the database was put back from a copy"},
+                )
+                self._followed(moved)
+            self.work.set_fact(PAUSED, {"by": BOT, "reason": why, "since": self.store.now()})
+            sentence = f"This database was put back from a copy: {why}. Executions are paused."
+            raise_alarm(self.store, self.work, sentence, {"open_requests": len(requests)})
+            return len(requests)
 
     def accept_credentials(self) -> None:
         """Ottu has taken the credentials again."""

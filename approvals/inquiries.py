@@ -67,8 +67,8 @@ class Inquiries:
         return max(waits)
 
     def end(self, number: int, outcome: str, answer: Mapping[str, object] | None = None) -> None:
-        """How it ended: `answered` (with the answer, free of personal data), `throttled`, `refused`, `not_sent`,
-        `no_answer`."""
+        """How it ended: `answered` (with the answer, free of personal data), `throttled`, `refused`, `no_attempt`
+        (refused, because nobody has tried to pay), `not_sent`, `no_answer`."""
         self.store.database.execute(
             "UPDATE work_inquiries SET outcome = :outcome, answer = :answer,"
             " session_id = coalesce(:session_id, session_id) WHERE id = :id",
@@ -107,6 +107,11 @@ class Inquiries:
             since=stored.sent_at,
         )
         return None if sent_since else stored
+
+    def was_unpaid(self, order_no: str) -> bool:
+        """Did Ottu say, within the gap, that nobody had tried to pay it? Asking again now would only mean waiting."""
+        sent = self._sent("order", order_no, None, since=later(self.store.now(), seconds=-self.gap_seconds))
+        return bool(sent) and sent[-1]["outcome"] == "no_attempt"
 
     def _sent(self, kind: str, reference: str, session_id: str | None, *, since: str) -> list[dict[str, Any]]:
         return self.store.rows(

@@ -165,6 +165,22 @@ class Work:
         """Every process that holds a job."""
         return [row["owner"] for row in self.store.rows("SELECT DISTINCT owner FROM work_jobs WHERE owner IS NOT NULL")]
 
+    def all_owners(self) -> list[str]:
+        """Every process that the bookkeeping names, attempts without an end among them."""
+        return sorted({*self.owners(), *(attempt.owner for attempt in self.attempts_under_way()), *self._registered()})
+
+    def register(self) -> None:
+        """This process uses the database, even while it holds no job."""
+        self.set_fact(f"process:{self.owner}", {"since": self.store.now()})
+
+    def forget_process(self, owner: str) -> None:
+        """That process has ended."""
+        self.set_fact(f"process:{owner}", None)
+
+    def _registered(self) -> set[str]:
+        rows = self.store.rows("SELECT name FROM work_facts WHERE name LIKE 'process:%'")
+        return {str(row["name"]).partition(":")[2] for row in rows}
+
     def give_back(self, owner: str, *, taken_before: str) -> None:
         """The jobs that a process took before then, and will not finish, are due again, now."""
         self._execute(

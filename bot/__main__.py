@@ -6,10 +6,13 @@ import argparse
 import asyncio
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from approvals.audit import differences
 from bot import log
 from bot.acquaintance import CannotStart
-from bot.app import Bot
+from bot.app import Bot, open_store
+from bot.backup import backup, restore
 from bot.doctor import doctor, policy_check
 from bot.settings import SettingsError, load_settings
 
@@ -40,6 +43,30 @@ def examine(_arguments: argparse.Namespace) -> int:
     return doctor(load_settings())
 
 
+def back_up(arguments: argparse.Namespace) -> int:
+    """Copy the database to a new file."""
+    return backup(load_settings(), arguments.target)
+
+
+def put_back(arguments: argparse.Namespace) -> int:
+    """Put a copy of the database back."""
+    return restore(load_settings(), arguments.source, sure=arguments.yes)
+
+
+def verify(_arguments: argparse.Namespace) -> int:
+    """Recompute the chain of events, and derive every row from it anew."""
+    store = open_store(load_settings())
+    try:
+        found = list(differences(store.events(), {request.id: request for request in store.select("1")}, store.key))
+        seq, head = store.head()
+    finally:
+        store.database.close()
+    for difference in found:
+        print(difference)
+    print(f"{len(found)} differences in {seq} events; head {seq}:{head}")
+    return 1 if found else 0
+
+
 def show_version(_arguments: argparse.Namespace) -> int:
     """Say which version this is."""
     try:
@@ -60,6 +87,15 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="try everything that the bot needs, and say what to do").set_defaults(do=examine)
     policy = commands.add_parser("policy", help="about the policy file").add_subparsers(metavar="", required=True)
     policy.add_parser("check", help="is it right, and who can approve what").set_defaults(do=check_policy)
+    auditing = commands.add_parser("audit", help="about the record").add_subparsers(metavar="", required=True)
+    auditing.add_parser("verify", help="is the record whole and unaltered").set_defaults(do=verify)
+    copying = commands.add_parser("backup", help="copy the database, while the bot runs")
+    copying.add_argument("target", type=Path, help="a new file")
+    copying.set_defaults(do=back_up)
+    restoring = commands.add_parser("restore", help="put a copy back; what was open in it is never sent again")
+    restoring.add_argument("source", type=Path, nargs="?", help="the copy; without it, adopt the one that is in place")
+    restoring.add_argument("--yes", action="store_true", help="do not ask")
+    restoring.set_defaults(do=put_back)
     commands.add_parser("version", help="say which version this is").set_defaults(do=show_version)
     return parser
 

@@ -45,7 +45,7 @@ def _asked(command: commands.Ask) -> str:
 def waiting(request: Request, why: str, until: str) -> str:
     """A request that cannot be checked yet."""
     return (
-        f"⏳ {request.id}: {sentence(why)} It waits, and is tried again {moment(until)}. "
+        f"⏳ {request.id}: {sentence(why).rstrip('.')}. It waits, and is tried again {moment(until)}. "
         f"To drop it: /ottu withdraw {request.id}"
     )
 

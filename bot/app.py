@@ -37,6 +37,7 @@ from bot.acquaintance import Acquaintance, CannotStart
 from bot.delivery import CardStanding, Delivery
 from bot.executing import Executing
 from bot.inbox import Inbox
+from bot.marker import Marker
 from bot.patience import Patience
 from bot.people import People
 from bot.perform import Reader
@@ -49,6 +50,7 @@ log = logging.getLogger("bot.app")
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SLACK_SECONDS = 10
 RECOVER_SECONDS = 10.0
+DATABASE = "database_id"  # the fact: the name by which markers know this database
 ACCOUNT = "ottu_base_url"  # the fact: to which account this database belongs
 GRACE_SECONDS = 1.0
 
@@ -92,6 +94,15 @@ def open_store(settings: Settings) -> Store:
             f"DATABASE_URL belongs to {known['url']}, not to OTTU_BASE_URL {settings.ottu_base_url}; use another file"
         )
     return store
+
+
+def database_id(work: Work) -> str:
+    """The name of this database, made up when it was made."""
+    known = work.fact(DATABASE)
+    if known is None:
+        known = {"id": uuid.uuid4().hex}
+        work.set_fact(DATABASE, known)
+    return str(known["id"])
 
 
 def ottu_client(settings: Settings, policy: Policy) -> ottu.Client:
@@ -152,7 +163,8 @@ class Bot:
             alarms_to=policy.channels.audit or policy.channels.requests[0],
             standing=CardStanding(execution, closing),
         )
-        executing = Executing(execution, closing, reader, Patience(own_clock))
+        marker = Marker(settings.state_directory, store, database_id(work), work.owner)
+        executing = Executing(execution, closing, reader, Patience(own_clock), marker)
         tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
         inbox = Inbox(
             policy=policy,
@@ -197,6 +209,7 @@ class Bot:
         try:
             listening = self._listen()
             slack = self._socket()
+            self._adopt()
             self.executing.recover()
             async with serving(web, listening) as address:
                 self.address = address
@@ -211,6 +224,8 @@ class Bot:
                 stop.set()
                 await self._stop(slack, background)
         finally:
+            with contextlib.suppress(sqlite3.Error):
+                self.work.forget_process(self.work.owner)
             await self.ottu.aclose()
             self.store.database.close()
 
@@ -220,6 +235,14 @@ class Bot:
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise CannotStart(f"HOST and PORT cannot be listened on ({why}); choose another PORT") from None
+
+    def _adopt(self) -> None:
+        try:
+            self.executing.adopt()
+        except OSError as error:
+            raise CannotStart(
+                f"STATE_DIR {self.settings.state_directory} cannot be written ({error.strerror}); make it writable"
+            ) from None
 
     def _socket(self) -> AsyncSocketModeHandler | None:
         if self.settings.slack_app_token is None:

@@ -169,6 +169,9 @@ class Delivery:
                 card.channel, message, thread_ts=card.ts, reply_broadcast=State(event.to_state or "") in BROADCAST
             )
         except SlackApiError as error:
+            if slack_code(error) == "thread_not_found":  # somebody deleted the card: it is posted again first
+                self._show_again(request)
+                raise SlackDown("the card was deleted") from None
             raise_unless_gone(error)
 
     async def _is_told(self, card: Card, event: Event) -> bool:
@@ -188,8 +191,11 @@ class Delivery:
     def show_all_again(self, state: State) -> None:
         """Cards of that state show something that is not in their rows: bring them up to date."""
         for request in self.store.in_states(state):
-            self.work.card_outdated(request.id)
-            self.work.arm(f"card:{request.id}", "card", {"request": request.id})
+            self._show_again(request)
+
+    def _show_again(self, request: Request) -> None:
+        self.work.card_outdated(request.id)
+        self.work.arm(f"card:{request.id}", "card", {"request": request.id})
 
     # --- private answers
 

@@ -18,6 +18,7 @@ from approvals.request import Ending, Outcome, Refusal, Request, State
 from approvals.store import Store, later, seconds_between
 from approvals.work import Attempt, Job, Work
 from bot import perform, processes
+from bot.marker import Marker
 from bot.patience import Patience
 from bot.perform import Later, Reader, reading_of
 from bot.worker import PutBack
@@ -36,7 +37,10 @@ FROZEN = "the process that sent it did not come back in time"
 class Executing:
     """The jobs that send, or that follow from having sent."""
 
-    def __init__(self, execution: Execution, closing: Closing, reader: Reader, patience: Patience) -> None:
+    def __init__(
+        self, execution: Execution, closing: Closing, reader: Reader, patience: Patience, marker: Marker
+    ) -> None:
+        self.marker = marker
         self.execution = execution
         self.closing = closing
         self.reader = reader
@@ -75,6 +79,11 @@ class Executing:
             raise PutBack(remaining)
 
     async def _send(self, claimed: Request, claimed_at: float) -> tuple[Outcome, Request]:
+        try:
+            self.marker.write()
+        except OSError as error:
+            outcome = Outcome(Ending.NOT_SENT, f"STATE_DIR cannot be written ({error.strerror})")
+            return outcome, await self._settle(claimed, outcome)
         try:
             outcome = await perform.send(self.reader.client, claimed, claimed_at)
         except asyncio.CancelledError:
@@ -190,6 +199,15 @@ class Executing:
 
     # --- what a process left behind that is gone
 
+    def adopt(self) -> None:
+        """At the start: is this database where it was? Raises OSError where the marker cannot be written."""
+        why = self.marker.why_restored(processes.is_gone, self.work.all_owners())
+        if why is not None:
+            count = self.execution.mark_restored(why)
+            log.error("restored", extra={"facts": {"why": why, "open_requests": count}})
+        self.marker.take_over(processes.is_gone)
+        self.work.register()
+
     def recover(self) -> None:
         """Give back the jobs of ended processes; what they were sending has an unknown outcome."""
         for request in self.store.in_states(State.UNKNOWN):
@@ -202,6 +220,9 @@ class Executing:
             if owner != self.work.owner:
                 lease_ago = later(now, seconds=-self._lease_seconds)
                 self.work.give_back(owner, taken_before=now if processes.is_gone(owner) else lease_ago)
+        for owner in self.work.all_owners():
+            if processes.is_gone(owner):
+                self.work.forget_process(owner)
 
     @property
     def _lease_seconds(self) -> float:

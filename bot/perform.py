@@ -194,13 +194,16 @@ class Reader:
 
     async def _by_order(self, request: Request) -> Reading:
         """By one inquiry. For an unpaid link Ottu's inquiry knows nothing: cancel and expire then go by the number."""
+        by_number = Reading(None, request.reference, None, None, None, self.store.now())
+        if not request.operation.moves_money and self.inquiries.was_unpaid(request.reference):
+            return by_number
         stored = self.inquiries.fresh("order", request.reference, None)
         try:
             stored = stored or await self.inquire("order", request.reference, most=MOST)
         except ottu.Refused as error:
             if error.reason is ottu.InquiryReason.UNKNOWN_TRANSACTION or request.operation.moves_money:
                 raise Refusal(inquiry_advice(error, request.reference), kind="inquiry_refused") from None
-            return Reading(None, request.reference, None, None, None, self.store.now())
+            return by_number
         except ottu.OttuError as error:
             raise _later(error) from error
         return reading_of(stored)
@@ -224,8 +227,7 @@ class Reader:
                 session_id=session_id, order_no=None if session_id else reference, **more
             )
         except ottu.OttuError as error:
-            outcome = {ottu.Throttled: "throttled", ottu.Refused: "refused", ottu.NotSent: "not_sent"}
-            self.inquiries.end(number, outcome.get(type(error), "no_answer"))
+            self.inquiries.end(number, _outcome_of_inquiry(error))
             if isinstance(error, ottu.Throttled):
                 wait = self.inquiries.wait_seconds(kind, reference, session_id, most=most)
                 raise Later(
@@ -237,6 +239,12 @@ class Reader:
         if answer.reference_number:
             self.inquiries.note_reference(answer.reference_number)
         return Stored(self.store.now(), facts)
+
+
+def _outcome_of_inquiry(error: ottu.OttuError) -> str:
+    if isinstance(error, ottu.Refused):
+        return "no_attempt" if error.reason is ottu.InquiryReason.NO_ATTEMPT else "refused"
+    return {ottu.Throttled: "throttled", ottu.NotSent: "not_sent"}.get(type(error), "no_answer")
 
 
 def _later(error: ottu.OttuError) -> Later:

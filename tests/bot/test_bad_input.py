@@ -148,7 +148,7 @@ async def test_a_rejection_without_a_fit_reason_shows_why_under_the_field(
         for reason, why in [
             (" ", "Say why"),
             ("\n\t", "Say why"),
-            *((f"paid with {number}", "card number") for number in CARD_NUMBERS),
+            *((f"paid with {number}", "card number. Leave it out") for number in CARD_NUMBERS),
             ("x\u202ey", "invisible"),
         ]:
             ack = await world.slack.submit_view(BOB, None, {"reason": reason})

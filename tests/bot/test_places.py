@@ -71,14 +71,14 @@ async def test_the_button_of_another_app_is_nothing(world: World, app: str | Non
 
 
 @pytest.mark.parametrize("action", ["approve", "unapprove", "withdraw", "details"])
-@pytest.mark.parametrize("digest", ["0" * 32, ""])
-async def test_a_button_that_shows_other_terms_is_stale(world: World, action: str, digest: str) -> None:
+async def test_a_button_that_shows_other_terms_is_stale(world: World, action: str) -> None:
     """What was seen is what is done: the button's digest must be the row's."""
     request = await world.ask("refund ORD123 16.000")
     user = ALICE if action == "withdraw" else BOB
-    await world.press(user, action, crafted=True, value=f"{request.id}:{digest}")
-    await world.told_something(user, "of an older card")
-    assert world.refused_attempts() == ["stale"]
+    for digest in ("0" * 32, ""):
+        await world.press(user, action, crafted=True, value=f"{request.id}:{digest}")
+    await world.until(lambda: world.told(user).count("of an older card") == 2)
+    assert world.refused_attempts() == ["stale", "stale"]
     assert world.nothing_done()
 
 

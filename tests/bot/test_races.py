@@ -105,6 +105,11 @@ async def test_who_comes_second_reads_who_was_first(world: World) -> None:
         (first,) = {BOB, CEM} - {second}
         assert f"<@{first}>" in world.private(second)[-1].text
     request, card = await _pending(world, ROUNDS)
+    await _approve(world, BOB, request, card)
+    await _ended(world, request)
+    await _approve(world, CEM, request, card)
+    await world.told_something(CEM, f"{request.id} is succeeded (approved by <@{BOB}>)")
+    request, card = await _pending(world, ROUNDS + 1)
     await world.type(CEM, f"reject {request.id} no")
     await _approve(world, BOB, request, card)
     await world.told_something(BOB, f"{request.id} is rejected by <@{CEM}>")
