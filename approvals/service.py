@@ -263,6 +263,8 @@ class Service:
         request = self.known(request_id)
         if request.state is not State.PENDING:
             raise Refusal(f"{self.standing(request)} You cannot {verb} it now.", kind="moved_on")
+        if seconds_between(request.expires_at, self.store.now()) >= 0:  # its timer may be late
+            raise Refusal(f"{request_id} was not decided in time. Ask again if it is still wanted.", kind="expired")
         return request
 
     # --- time

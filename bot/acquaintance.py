@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.policy import Policy, findings
@@ -16,7 +17,17 @@ from bot.inbox import APP
 from bot.people import UNREACHABLE, People, SlackDown, slack_code
 
 log = logging.getLogger("bot.acquaintance")
-NOT_ACCEPTED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
+NOT_ACCEPTED = frozenset(
+    {
+        "invalid_auth",
+        "not_authed",
+        "account_inactive",
+        "token_revoked",
+        "token_expired",
+        "missing_scope",
+        "not_allowed_token_type",
+    }
+)
 LONGEST_WAIT_SECONDS = 60.0
 
 
@@ -32,23 +43,22 @@ class Acquaintance:
         self.people = people
         self.policy = policy
         self.work = work
+        self.socket: SocketModeClient | None = None  # in Socket Mode
         self.made = False
 
     async def meet(self) -> None:
         """Ask until Slack has answered, with patience: it may be down when we start.
 
-        Raises CannotStart where Slack refuses the token, or the policy can be satisfied for nobody.
+        Raises CannotStart where Slack refuses a token, or the policy can be satisfied for nobody.
         """
         wait = 1.0
         while True:
             try:
                 await self._introduce()
                 await self._check_policy()
+                await self._ask_for_a_socket()
             except SlackApiError as error:
-                if slack_code(error) in NOT_ACCEPTED:
-                    raise CannotStart(
-                        f"SLACK_BOT_TOKEN is refused by Slack ({slack_code(error)}); copy it anew from the app's page"
-                    ) from None
+                self._raise_if_refused("SLACK_BOT_TOKEN", error)
                 log.error("slack_refuses", extra={"facts": {"error": slack_code(error)}})
             except (*UNREACHABLE, SlackDown) as error:
                 log.error("slack_unreachable", extra={"facts": {"error": type(error).__name__}})
@@ -68,12 +78,34 @@ class Acquaintance:
                 self._learn_app((known.get("bot") or {}).get("app_id"))
         log.info("slack_known", extra={"facts": {"team": self.people.team_id}})
 
+    async def _ask_for_a_socket(self) -> None:
+        """The address of the first connection. Asked here, because the SDK would ask for ever with a refused token."""
+        if self.socket is None:
+            return
+        try:
+            self.socket.wss_uri = (await self.client.apps_connections_open(app_token=self.socket.app_token))["url"]
+        except SlackApiError as error:
+            self._raise_if_refused("SLACK_APP_TOKEN", error)
+            raise
+
+    @staticmethod
+    def _raise_if_refused(name: str, error: SlackApiError) -> None:
+        if slack_code(error) in NOT_ACCEPTED:
+            raise CannotStart(
+                f"{name} is refused by Slack ({slack_code(error)}); copy it anew from the app's page"
+            ) from None
+
     async def _check_policy(self) -> None:
         """A rule that can be satisfied for no asker stops the start; for some asker it is a warning."""
         for finding in findings(self.policy, await self.people.members(self.policy)):
             if finding.level == "error":
                 raise CannotStart(f"POLICY_FILE: {finding.sentence}")
             log.warning("policy", extra={"facts": {"finding": finding.sentence}})
+
+    def is_connected(self) -> bool:
+        """Do we know each other and, in Socket Mode, is there a connection now?"""
+        session = self.socket.current_session if self.socket else None
+        return self.made and (self.socket is None or (session is not None and not session.closed))
 
     async def on_hello(self, _client: Any, message: dict[str, Any], _raw: str | None) -> None:
         """Slack's first word on a socket: our app's id, and how many connections there are."""

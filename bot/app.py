@@ -249,6 +249,7 @@ class Bot:
             return None
         handler = AsyncSocketModeHandler(self.slack, self.settings.slack_app_token.get_secret_value())
         handler.client.message_listeners.append(self.acquaintance.on_hello)
+        self.acquaintance.socket = handler.client
         return handler
 
     async def _stop(self, slack: AsyncSocketModeHandler | None, background: list[asyncio.Task[None]]) -> None:
@@ -286,7 +287,7 @@ class Bot:
             credentials = self.tasks.execution.stopped() is None
         except sqlite3.Error:
             database = credentials = False
-        return {"slack": self.acquaintance.made, "database": database, "executing": credentials}
+        return {"slack": self.acquaintance.is_connected(), "database": database, "executing": credentials}
 
     def metrics(self) -> str:
         """Prometheus' text format: requests by state, jobs by kind."""
@@ -304,6 +305,7 @@ def slack_app(settings: Settings, client: AsyncWebClient, work: Work) -> AsyncAp
     """The Bolt app: listeners run inline and acknowledge last; no listener acts before the payload is on disk."""
     secret = settings.slack_signing_secret
     app = AsyncApp(
+        logger=logging.getLogger("slack_bolt"),  # whose level is ours: Bolt would log whole bodies
         client=client,
         signing_secret=secret.get_secret_value() if secret else None,
         process_before_response=True,

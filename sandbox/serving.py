@@ -105,8 +105,10 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def main_loop(self) -> None:
-        await self.on_tick(0)  # sets the headers that every answer carries
-        await self.closing.wait()
+        while not self.closing.is_set():
+            await self.on_tick(0)  # sets the headers that every answer carries, the date among them
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.closing.wait(), 1.0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         del sockets  # closed by the servers that own them

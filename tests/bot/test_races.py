@@ -130,6 +130,20 @@ async def test_an_approval_at_the_moment_of_expiry(tmp_path: Path) -> None:
         world.check_record()
 
 
+async def test_nothing_is_decided_after_the_time_that_the_card_names(tmp_path: Path) -> None:
+    """Also where the timer that expires the request is late, as after a restart."""
+    async with a_world(tmp_path, policy=with_timing(expires_after="1s")) as world:
+        request, card = await _pending(world, 0)
+        world.running.store.database.execute("UPDATE work_jobs SET due_at = '2999-01-01' WHERE kind = 'expire'")
+        await asyncio.sleep(1.05)
+        await _approve(world, BOB, request, card)
+        await world.told_something(BOB, "was not decided in time")
+        await world.type(CEM, f"reject {request.id} no")
+        await world.told_something(CEM, "was not decided in time")
+        assert world.nothing_done()
+        assert world.refused_attempts() == ["expired", "expired"]
+
+
 async def _late(world: World, request: Request, card: Message, step: int) -> None:
     """Press within some hundredths of a second of the expiry."""
     left = world.running.store.rows("SELECT (julianday(:at) - julianday('now')) * 86400 AS s", at=request.expires_at)

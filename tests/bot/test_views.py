@@ -107,7 +107,15 @@ def _event(request: Request, seq: int, to: State, actor: str, version: int) -> E
     return Event(seq, AT, request.id, to.value, actor, None, to.value, version, data, "", HASH, HASH)
 
 
-def _facts(request: Request, approvers: int = 10) -> views.Facts:
+DOUBTS = [
+    views.Doubt(settles_at=AT),
+    views.Doubt(found="nothing_new", offers_resend=True),
+    views.Doubt(found="unclear", seen="refunded:5000:abc " * 100),
+    views.Doubt(stopped="paused by @U02BOB"),
+]
+
+
+def _facts(request: Request, approvers: int = 10, doubt: views.Doubt | None = None) -> views.Facts:
     given = [Approval(n, request.id, f"U{n:010d}", DIGEST, AT, None) for n in range(approvers)]
     actor = {State.REJECTED: CEM, State.WITHDRAWN: ALICE}.get(request.state, "bot")
     events = [
@@ -115,12 +123,11 @@ def _facts(request: Request, approvers: int = 10) -> views.Facts:
         _event(request, 2, State.PENDING, "bot", 2),
         _event(request, 3, request.state, actor, request.version),
     ]
-    return views.Facts(request, given, events, "shop.ottu.net")
+    return views.Facts(request, given, events, "shop.ottu.net", doubt)
 
 
 WITH_CARD = [state for state in State if state not in {State.CHECKING, State.REFUSED}]
 OPERATIONS = [operation for operation in Operation if operation is not Operation.INQUIRY]
-CASES = list(itertools.product(OPERATIONS, WITH_CARD, TYPED))
 
 
 # --- the checker
@@ -184,6 +191,23 @@ def test_every_card_is_within_slacks_limits_and_pings_nobody_by_what_was_typed(t
         assert card.metadata.event_payload["digest"] == DIGEST
         assert STATE_WORDS[state] in card.text
         assert SYMBOLS[state] in card.blocks[0]["text"]["text"]
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_every_card_in_doubt_is_within_slacks_limits_and_pings_nobody_by_what_was_typed(typed: str) -> None:
+    """An unknown outcome with all that can be said of it: what was found, what somebody proposed."""
+    doubts = [*DOUBTS, views.Doubt(proposal=(BOB, "succeeded", TYPED[typed])), views.Doubt(found=TYPED[typed])]
+    for state, doubt, restored in itertools.product([State.APPROVED, State.QUEUED, State.UNKNOWN], doubts, [0, 1]):
+        facts = _facts(_request(Operation.REFUND, state, TYPED[typed], restored=restored), doubt=doubt)
+        check_message(views.card(facts), _people(facts) | {BOB})
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_an_alarm_pings_nobody_by_what_was_typed(typed: str) -> None:
+    data = json.dumps({"why": "Ottu says that it failed.", "order_no": TYPED[typed][:128], "amount": None})
+    alarm = views.alarm(Event(7, AT, "R-7K2M", "alarm", "bot", None, None, None, data, "", HASH, HASH))
+    check_text(alarm, set())
+    assert len(alarm) <= 4000
 
 
 @pytest.mark.parametrize("typed", TYPED)
@@ -253,14 +277,17 @@ def test_figures_that_were_not_read_are_said_to_be_unchecked() -> None:
 
 
 @pytest.mark.parametrize("typed", TYPED)
-def test_the_reject_form_is_within_limits_and_remembers_its_card(typed: str) -> None:
+def test_the_forms_are_within_limits_and_remember_their_card(typed: str) -> None:
     request = _request(Operation.REFUND, State.PENDING, TYPED[typed])
-    view = views.reject_form(request.id, DIGEST, views.title(request), "C01GEN", "1700000000.000100").to_dict()
-    assert view_problems(view, "modal") == []
-    state = {"values": {"reason": {"reason": {"type": "plain_text_input", "value": "no"}}}}
-    assert views.parse_reject_form({**view, "state": state}) == views.Rejection(
-        request.id, DIGEST, "C01GEN", "1700000000.000100", "no"
-    )
+    place = (request.id, DIGEST, "C01GEN", "1700000000.000100")
+    forms = [build(*place[:2], views.title(request), *place[2:]) for build in (views.reject_form, views.close_form)]
+    reject, close = (form.to_dict() for form in forms)
+    assert view_problems(reject, "modal") == view_problems(close, "modal") == []
+    reject["state"] = {"values": {"reason": {"reason": {"value": "no"}}}}
+    assert views.parse_reject_form(reject) == views.Rejection(*place, "no")
+    outcome = {"outcome": {"selected_option": {"value": "failed"}}}
+    close["state"] = {"values": {"outcome": outcome, "evidence": {"evidence": {"value": "I looked"}}}}
+    assert views.parse_close_form(close) == views.Word(*place, "failed", "I looked")
 
 
 # --- private answers
