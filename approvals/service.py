@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from approvals import money, reading
-from approvals.policy import Members, Policy, Rule, Timing
+from approvals.policy import Members, Policy, Rule, Timing, people
 from approvals.reading import Reading
 from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
 from approvals.store import Store, later, seconds_between
@@ -111,7 +111,37 @@ class Service:
             seen = as_row(request) | terms
             terms["digest"] = digest({name: seen[name] for name in SEEN})
             to = State.PENDING if rule.approvals else State.APPROVED
-            return self._moved(self.store.move(request, to, actor=BOT, changes=terms | self._quorum(to)))
+            moved = self._moved(self.store.move(request, to, actor=BOT, changes=terms | self._quorum(to)))
+            if to is State.PENDING:
+                self._call_deciders(moved, rule)
+            return moved
+
+    def _call_deciders(self, request: Request, rule: Rule) -> None:
+        """Tell those who can decide: at once where the rule says so, and again while nobody has."""
+        if rule.notify != "none":
+            self.work.add(f"call:{request.id}", "remind", {"request": request.id, "how": rule.notify})
+        for number, seconds in enumerate(self.policy.timing.remind_after_seconds):
+            due_at = later(request.state_at, seconds=seconds)
+            payload = {"request": request.id, "how": "remind"}
+            self.work.add(f"remind:{request.id}:{number}", "remind", payload, due_at=due_at)
+
+    def deciders(self, request: Request, members: Members) -> list[str]:
+        """Who can still approve it now."""
+        given = {approval.person for approval in self.store.approvals(request.id)}
+        return sorted(people(self.rule_of(request).approve, members) - given - {request.requester})
+
+    def done_before(self, request: Request) -> Request | None:
+        """The last request that did the same to the same transaction: a repetition by mistake?"""
+        found = self.store.select(
+            "session_id = :session AND operation = :operation AND amount_minor = :amount AND state = 'succeeded'"
+            " AND id <> :id AND state_at <= :before ORDER BY state_at DESC LIMIT 1",
+            session=request.session_id,
+            operation=request.operation.value,
+            amount=request.amount_minor,
+            id=request.id,
+            before=request.created_at,
+        )
+        return found[0] if found else None
 
     def refuse(self, request: Request, refusal: Refusal) -> Request:
         """The request cannot be: final, with the sentence for its requester."""

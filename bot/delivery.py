@@ -67,7 +67,8 @@ class Delivery:
 
     def facts(self, request: Request) -> Facts:
         approvals, events = self.store.approvals(request.id), list(self.store.events(request.id))
-        return Facts(request, approvals, events, self.host, self.standing.of(request))
+        before = self.standing.closing.service.done_before(request)
+        return Facts(request, approvals, events, self.host, self.standing.of(request), before)
 
     def _request(self, job: Job) -> Request:
         request = self.store.get(str(job.payload["request"]))
@@ -180,6 +181,22 @@ class Delivery:
             "conversations_replies", channel=card.channel, ts=card.ts or "", oldest=later(event.at, seconds=-60)
         )
         return any(_tells(message, "ottu_result").get("seq") == event.seq for message in messages)
+
+    async def call(self, job: Job, request: Request, deciders: list[str]) -> None:
+        """Ask those who can decide: each by direct message, or all in the card's thread."""
+        text = views.call(request, deciders, again=job.payload["how"] == "remind")
+        card = self.work.card(request.id)
+        if card is None or card.ts is None:
+            raise SlackDown("the card is not there yet", 0.3)
+        if job.payload["how"] == "dm":
+            link = f"\n{card.permalink}" if card.permalink else ""
+            for user in deciders:
+                self.answer_later(f"{job.key}:{user}", user, text + link)
+            return
+        try:
+            await self.post(card.channel, Message(text), thread_ts=card.ts)
+        except SlackApiError as error:
+            raise_unless_gone(error)
 
     async def alarm(self, job: Job) -> None:
         """Tell an alarm in the audit channel."""

@@ -7,7 +7,7 @@ from approvals.request import Refusal, Request, State
 from approvals.service import Service
 from approvals.store import Store, later
 from approvals.work import Job, Work
-from bot import answers
+from bot import answers, views
 from bot.delivery import Delivery
 from bot.executing import Executing
 from bot.inbox import Inbox
@@ -45,7 +45,7 @@ class Tasks:
             Lane("card", {"card": self.delivery.card, "link": self.delivery.link}, 4),
             Lane("notice", {"notice": self.delivery.notice, "alarm": self.delivery.alarm}, 4),
             Lane("answer", {"answer": self.delivery.answer}, 8),
-            Lane("timer", {"expire": self.expire, "lapse": self.lapse, "probe": self.probe}, 4),
+            Lane("timer", {"expire": self.expire, "lapse": self.lapse, "probe": self.probe, "remind": self.remind}, 4),
         ]
 
     async def webhook(self, job: Job) -> None:
@@ -67,7 +67,10 @@ class Tasks:
             seconds = wait.seconds or min(5.0 * 2 ** (job.tries - 1), 300)
             self._tell_waiting(request, str(wait), seconds)
             raise PutBack(seconds) from None
-        self.service.check(request.id, read, await self.people.members(self.service.policy))
+        checked = self.service.check(request.id, read, await self.people.members(self.service.policy))
+        before = self.service.done_before(checked) if checked and checked.is_open else None
+        if checked and before:
+            self.delivery.answer_requester(f"before:{checked.id}", checked, views.repetition(checked, before))
 
     def _refuse(self, request_id: str, refusal: Refusal) -> None:
         with self.store.transaction():
@@ -90,6 +93,15 @@ class Tasks:
         raise PutBack(min(PROBE_SECONDS * job.tries, 300))
 
     # --- time
+
+    async def remind(self, job: Job) -> None:
+        """Ask those who can still decide, while the request waits for them."""
+        request = self.store.get(str(job.payload["request"]))
+        if request is None or request.state is not State.PENDING:
+            return
+        deciders = self.service.deciders(request, await self.people.members(self.service.policy))
+        if deciders:
+            await self.delivery.call(job, request, deciders)
 
     async def expire(self, job: Job) -> None:
         if self.service.expire(str(job.payload["request"])) is None:

@@ -67,6 +67,7 @@ class Facts:
     events: Sequence[Event]
     host: str
     doubt: Doubt | None = None
+    done_before: Request | None = None  # the same operation and amount, on the same transaction
 
     @property
     def last(self) -> Event:
@@ -117,6 +118,8 @@ def card(facts: Facts) -> Message:
         SectionBlock(text=MarkdownTextObject(text=standing(facts))),
         SectionBlock(fields=[MarkdownTextObject(text=text) for text in _figures(request)]),
     ]
+    if facts.done_before and request.state in {State.PENDING, State.APPROVED}:
+        blocks.append(SectionBlock(text=MarkdownTextObject(text=repetition(request, facts.done_before))))
     if request.reason:
         reason = cut(literal(request.reason), LONGEST_REASON_SHOWN)
         blocks.append(SectionBlock(text=MarkdownTextObject(text=f"*Reason:* {reason}")))
@@ -140,6 +143,21 @@ def card(facts: Facts) -> Message:
             },
         ),
     )
+
+
+def repetition(request: Request, before: Request) -> str:
+    """The same was done before: perhaps this is a repetition by mistake."""
+    return (
+        f"⚠️ *The same amount was {DONE_WORDS[request.operation].lower()} before:* {amount(request)} "
+        f"{moment(before.state_at)}, {before.id}."
+    )
+
+
+def call(request: Request, deciders: Sequence[str], *, again: bool) -> str:
+    """Asks those who can decide to do so."""
+    who = " ".join(person(user) for user in deciders[:20])
+    still = "Still waiting" if again else "Waiting"
+    return f"⏳ {still} for a decision on {literal(title(request))} ({request.id}): {who}"
 
 
 def standing(facts: Facts) -> str:
