@@ -79,10 +79,19 @@ def hashed(event: Event) -> tuple[object, ...]:
     )
 
 
-def differences(events: Iterable[Event], rows: Mapping[str, Request], key: ChainKey) -> Iterator[str]:
-    """What does not agree: a broken chain, a row that its events do not make. Nothing where all is well."""
+Rows = Mapping[str, list[dict[str, Any]]]  # the tables `approvals` and `closings`, whole
+
+
+def differences(
+    events: Iterable[Event], rows: Mapping[str, Request], key: ChainKey, beside: Rows | None = None
+) -> Iterator[str]:
+    """What does not agree: a broken chain, a row that its events do not make. Nothing where all is well.
+
+    `beside`: the rows of `approvals` and `closings`, which are derived from the events too.
+    """
     prev, seq, keyed = GENESIS, 0, False
     derived: dict[str, dict[str, object]] = {}
+    words = _Words()
     for event in events:
         seq += 1
         if event.seq != seq:
@@ -100,7 +109,54 @@ def differences(events: Iterable[Event], rows: Mapping[str, Request], key: Chain
         prev = event.hash
         if event.request_id is not None:
             derived.setdefault(event.request_id, {}).update(event.facts.get("set", {}))
+            words.hear(event)
     yield from _row_differences(derived, rows)
+    if beside is not None:
+        yield from words.differences(beside)
+
+
+class _Words:
+    """The approvals and the words on unknown outcomes, derived from the events that wrote them."""
+
+    def __init__(self) -> None:
+        self.approvals: list[dict[str, object]] = []
+        self.closings: list[dict[str, object]] = []
+
+    def hear(self, event: Event) -> None:
+        about = {"request_id": event.request_id}
+        if event.kind == "approval":
+            digest = event.facts.get("digest")
+            given = {"person": event.actor, "digest": digest, "given_at": event.at, "taken_back_at": None}
+            self.approvals.append(about | given)
+        elif event.kind == "approval_taken_back":
+            self._last(self.approvals, event, person=event.actor, taken_back_at=None)["taken_back_at"] = event.at
+        elif event.kind == "close_proposed":
+            said = {name: event.facts.get(name) for name in ("outcome", "evidence")}
+            who = {"proposed_by": event.actor, "proposed_at": event.at, "confirmed_by": None, "confirmed_at": None}
+            self.closings.append(about | {"version": event.version} | said | who)
+        elif event.facts.get("confirms"):
+            last = self._last(self.closings, event, version=(event.version or 0) - 1)
+            last.update({"confirmed_by": event.actor, "confirmed_at": event.at})
+
+    @staticmethod
+    def _last(said: list[dict[str, object]], event: Event, **wanted: object) -> dict[str, object]:
+        """The last one of that request with those fields; a new one that will differ, where there is none."""
+        looked_for = {"request_id": event.request_id, **wanted}
+        for one in reversed(said):
+            if all(one.get(name) == value for name, value in looked_for.items()):
+                return one
+        said.append(looked_for)
+        return looked_for
+
+    def differences(self, beside: Rows) -> Iterator[str]:
+        for table, made in (("approvals", self.approvals), ("closings", self.closings)):
+            kept = [{name: value for name, value in row.items() if name != "id"} for row in beside.get(table, [])]
+            for row in kept:
+                if row not in made:
+                    yield f"{row['request_id']}: a row of {table} that no event wrote, or that was altered"
+            for row in made:
+                if row not in kept:
+                    yield f"{row['request_id']}: a row of {table} is missing or was altered"
 
 
 def _row_differences(derived: Mapping[str, Mapping[str, object]], rows: Mapping[str, Request]) -> Iterator[str]:

@@ -247,24 +247,25 @@ class Closing:
             raise Refusal("One of the two must be somebody who may approve. Ask one of them.", kind="not_allowed")
 
     def _propose(self, request: Request, person: str, outcome: str, evidence: str) -> None:
-        note = {"outcome": outcome, "evidence": evidence}
-        moved = self.store.move(request, request.state, actor=person, kind="close_proposed", note=note)
+        note, now = {"outcome": outcome, "evidence": evidence}, self.store.now()
+        moved = self.store.move(request, request.state, actor=person, kind="close_proposed", note=note, at=now)
         self.store.database.execute(
             "INSERT INTO closings (request_id, version, outcome, evidence, proposed_by, proposed_at)"
             " VALUES (:id, :version, :outcome, :evidence, :person, :now)",
-            {**note, "id": request.id, "version": moved.version, "person": person, "now": self.store.now()},
+            {**note, "id": request.id, "version": moved.version, "person": person, "now": now},
         )
         follow_card(self.work, moved)
 
     def _confirm(self, request: Request, standing: Proposal, person: str, evidence: str) -> None:
+        now = self.store.now()
         self.store.database.execute(
             "UPDATE closings SET confirmed_by = :person, confirmed_at = :now WHERE id = :id",
-            {"person": person, "now": self.store.now(), "id": standing.id},
+            {"person": person, "now": now, "id": standing.id},
         )
-        note = {"by": [standing.proposed_by, person], "evidence": [standing.evidence, evidence]}
-        detail = f"closed by two people: {standing.evidence}"
-        moved = self.store.move(request, State(standing.outcome), actor=person, note=note, changes={"detail": detail})
-        self._moved(moved)
+        note = {"by": [standing.proposed_by, person], "evidence": [standing.evidence, evidence], "confirms": True}
+        changes = {"detail": f"closed by two people: {standing.evidence}"}
+        to = State(standing.outcome)
+        self._moved(self.store.move(request, to, actor=person, note=note, changes=changes, at=now))
 
     def _moved(self, request: Request) -> Request:
         follow(self.work, self.store, request, self.policy.timing)

@@ -237,11 +237,13 @@ class Service:
             given = self.store.approvals(request_id)
             if any(approval.person == person for approval in given):
                 raise Refusal(f"You have approved {request_id} already. {self._missing(request)}", kind="twice")
-            self.store.add_approval(request, person, seen_digest)
+            now = self.store.now()
+            self.store.add_approval(request, person, seen_digest, now)
             needed = request.approvals_needed or 0
             to = State.APPROVED if len(given) + 1 >= needed else State.PENDING
+            note = {"digest": seen_digest}
             moved = self.store.move(
-                request, to, actor=person, kind="approval", note={"digest": seen_digest}, changes=self._quorum(to)
+                request, to, actor=person, kind="approval", note=note, changes=self._quorum(to), at=now
             )
             return self._moved(moved)
 
@@ -249,9 +251,12 @@ class Service:
         """Take one's own yes back, while others are still missing."""
         with self.store.transaction():
             request = self._pending(request_id, "take the approval back")
-            if not self.store.take_back_approval(request, person):
+            now = self.store.now()
+            if not self.store.take_back_approval(request, person, now):
                 raise Refusal(f"You have not approved {request_id}, so there is nothing to take back.", kind="nothing")
-            return self._moved(self.store.move(request, State.PENDING, actor=person, kind="approval_taken_back"))
+            return self._moved(
+                self.store.move(request, State.PENDING, actor=person, kind="approval_taken_back", at=now)
+            )
 
     def reject(self, request_id: str, person: str, reason: str, members: Members) -> Request:
         """An approver's no, with the reason; final."""

@@ -139,13 +139,14 @@ class Store:
         kind: str | None = None,
         changes: Mapping[str, object] | None = None,
         note: Mapping[str, object] | None = None,
+        at: str | None = None,
     ) -> Request:
         """Move a request as it was read to another state, or write down a change in the same one; returns the new row.
 
         Raises MovedOn where the row is no longer as it was read.
         """
         with self.transaction():
-            now = self.now()
+            now = at or self.now()
             changed: dict[str, object] = {"version": request.version + 1, **(changes or {})}
             if to is not request.state:
                 changed |= {"state": to.value, "state_at": now}
@@ -185,22 +186,26 @@ class Store:
             )
         ]
 
-    def add_approval(self, request: Request, person: str, digest: str) -> None:
+    def add_approval(self, request: Request, person: str, digest: str, at: str) -> None:
         self.database.execute(
             "INSERT INTO approvals (request_id, person, digest, given_at) VALUES (:id, :person, :digest, :now)",
-            {"id": request.id, "person": person, "digest": digest, "now": self.now()},
+            {"id": request.id, "person": person, "digest": digest, "now": at},
         )
 
-    def take_back_approval(self, request: Request, person: str) -> bool:
+    def take_back_approval(self, request: Request, person: str, at: str) -> bool:
         """True where there was one to take back."""
         taken = self.rows(
             "UPDATE approvals SET taken_back_at = :now WHERE request_id = :id AND person = :person"
             " AND taken_back_at IS NULL RETURNING id",
             id=request.id,
             person=person,
-            now=self.now(),
+            now=at,
         )
         return bool(taken)
+
+    def beside(self) -> dict[str, list[dict[str, Any]]]:
+        """The tables of the record beside requests and events, whole, for verification."""
+        return {name: self.rows(f"SELECT * FROM {name} ORDER BY id") for name in ("approvals", "closings")}
 
     # --- events
 

@@ -57,7 +57,11 @@ def verify(_arguments: argparse.Namespace) -> int:
     """Recompute the chain of events, and derive every row from it anew."""
     store = open_store(load_settings())
     try:
-        found = list(differences(store.events(), {request.id: request for request in store.select("1")}, store.key))
+        found = list(
+            differences(
+                store.events(), {request.id: request for request in store.select("1")}, store.key, store.beside()
+            )
+        )
         seq, head = store.head()
     finally:
         store.database.close()

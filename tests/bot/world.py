@@ -241,12 +241,14 @@ class World:
             self.own_clock_ahead_seconds += 1_000_000  # both clocks must agree that a wait is over
             self.bot.work.on_change()
 
-    async def until(self, look: Callable[[], Found], seconds: float = 5.0) -> Found:
-        """Wait until `look` gives something true; LookupError counts as not yet."""
+    async def until(self, look: Callable[[], Found], seconds: float = 5.0, *, hurry: tuple[str, ...] = ()) -> Found:
+        """Wait until `look` gives something true; LookupError counts as not yet. `hurry`: see there, again and again."""
         found: Found | None = None
         try:
             async with asyncio.timeout(seconds):
                 while True:
+                    if hurry:
+                        self.hurry(*hurry)
                     try:
                         found = look()
                     except LookupError:
@@ -257,7 +259,9 @@ class World:
         except TimeoutError:
             raise TimeoutError(f"waited {seconds} s in vain; Slack shows:\n{self.slack.transcript()}") from None
 
-    async def reaches(self, state: State, request_id: str | None = None, seconds: float = 5.0) -> Request:
+    async def reaches(
+        self, state: State, request_id: str | None = None, seconds: float = 5.0, *, hurry: tuple[str, ...] = ()
+    ) -> Request:
         """Wait until the request is in that state, and its card says so."""
 
         def shown() -> bool:
@@ -265,7 +269,7 @@ class World:
             payload = (self.card(request.id).metadata or {})["event_payload"]
             return request.state is state and payload["version"] == request.version
 
-        await self.until(shown, seconds)
+        await self.until(shown, seconds, hurry=hurry)
         return self.request(request_id)
 
     async def told_something(self, user: str, text: str) -> str:
@@ -286,7 +290,7 @@ class World:
     def check_record(self) -> None:
         """The chain holds, and the rows are what their events make of them."""
         store = self.store
-        assert list(differences(store.events(), {r.id: r for r in self.requests()}, store.key)) == []
+        assert list(differences(store.events(), {r.id: r for r in self.requests()}, store.key, store.beside())) == []
 
 
 def with_timing(policy: str = POLICY, **seconds: object) -> str:
