@@ -36,6 +36,7 @@ class Found(StrEnum):
     PROOF = "proof"  # the row has moved
     NOTHING_NEW = "nothing_new"  # nothing of its kind has happened since the card was made
     UNCLEAR = "unclear"  # something is there that cannot be told apart; people must look
+    UNREADABLE = "unreadable"  # Ottu cannot tell; people must look
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ class Closing:
             found = Found.NOTHING_NEW if read.state == request.transaction_state else Found.UNCLEAR
             return self._seen(request, found, read)
 
+    def unreadable(self, request_id: str) -> None:
+        """Ottu has refused to tell, or cannot be asked about it: the card says that people must look."""
+        with self.store.transaction():
+            request = self._undecided(request_id)
+            if request is not None:
+                self._seen(request, Found.UNREADABLE, None)
+
     def _undecided(self, request_id: str) -> Request | None:
         request = self.store.get(request_id)
         return request if request and request.state in {State.UNKNOWN, State.QUEUED} else None
@@ -112,9 +120,10 @@ class Closing:
         self._moved(self.store.move(request, to, actor=BOT, note={"by": "reading"}, changes=changes))
         return Found.PROOF
 
-    def _seen(self, request: Request, found: Found, read: Reading) -> Found:
+    def _seen(self, request: Request, found: Found, read: Reading | None) -> Found:
         """What was found is part of the record, and of the card; written once for each sight."""
-        data = {"found": found.value, "state": read.state, "children": children_text(read), "attempt": request.attempt}
+        state, children = (read.state, children_text(read)) if read else (None, None)
+        data = {"found": found.value, "state": state, "children": children, "attempt": request.attempt}
         if request.state is State.UNKNOWN:
             last = self.last_reading(request)
             if last is None or last != data:

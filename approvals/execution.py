@@ -193,11 +193,15 @@ class Execution:
             data={"attempt": attempt, **_shown(outcome)},
         )
 
-    def give_up(self, request_id: str, attempt: int, why: str) -> Request | None:
-        """An attempt whose process is gone, or which was cut off: nobody can tell what became of it."""
+    def give_up(self, request_id: str, attempt: int, why: str, *, ended: bool = True) -> Request | None:
+        """An attempt whose process is gone, or does not come back: nobody can tell what became of it.
+
+        `ended`: it cannot go on any more. Where it can, it stays under way until its process records the end or is gone.
+        """
         with self.store.transaction():
             request = self.store.get(request_id)
-            self.work.attempt_ends(request_id, attempt)
+            if ended:
+                self.work.attempt_ends(request_id, attempt)
             if request is None or request.state is not State.EXECUTING or request.attempt != attempt:
                 return None
             given_up = self._followed(self._settled(request, State.UNKNOWN, Outcome(Ending.UNKNOWN, why)))

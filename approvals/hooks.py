@@ -14,7 +14,7 @@ from decimal import Decimal
 from approvals import money
 from approvals.alarms import raise_alarm
 from approvals.policy import Policy
-from approvals.request import AMOUNT_OPERATIONS, Ending, Operation, Refusal, Request, State
+from approvals.request import AMOUNT_OPERATIONS, Ending, Operation, Request, State
 from approvals.service import BOT, follow
 from approvals.store import Store
 from approvals.work import Work
@@ -33,6 +33,7 @@ AFTER_HOOK: dict[Ending, State] = {
     Ending.FAILED: State.FAILED,
 }
 UNSENT = frozenset({State.CHECKING, State.PENDING, State.APPROVED})
+NOBODY = "An operation that nobody asked this bot for."
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,18 @@ class Hooks:
         """One webhook, new or repeated: a proof moves its request; what nobody asked for raises an alarm."""
         with self.store.transaction():
             known = self.work.reference(hook.reference_number) if hook.reference_number else None
-            if known is not None:
-                request = self.store.get(known.request_id) if known.request_id else None
-                if request is not None:
-                    self._of_known(request, hook)
+            owner = self.store.get(known.request_id) if known and known.request_id else None
+            if owner is not None:
+                self._of_known(owner, hook)
                 return
             ours = [request for request in self._candidates(hook) if agrees(request, hook)]
+            if known is not None:
+                self._look_at(ours, hook)  # known before, from elsewhere: it proves nothing
+                return
             for request in ours:
                 if self._of_ours(request, hook):
                     return
-            self._nobody_asked(hook)
+            self._nobody_asked(hook, ours)
 
     def receive_kept(self, request_id: str) -> None:
         """Those that came while the request was executing, read again now that it is not."""
@@ -126,15 +129,26 @@ class Hooks:
                 self.work.note_reference(hook.reference_number or "", request.id, "webhook")
                 self._moved(request, AFTER_HOOK[hook.ending], hook)
             else:
+                self._look_at([request], hook)
+            return True
+        return self._of_ended(request, hook)
+
+    def _of_ended(self, request: Request, hook: Hook) -> bool:
+        """The first word on one that has ended without a reference number, where the word is not another one."""
+        if hook.reference_number is None or request.reference_number is not None or self.work.has_reference(request.id):
+            return False
+        if request.state not in {State.SUCCEEDED, State.FAILED} or _contradicts(request, hook):
+            return False
+        self.work.note_reference(hook.reference_number, request.id, "webhook")
+        return True
+
+    def _look_at(self, requests: list[Request], hook: Hook) -> None:
+        """It proves nothing by itself: what it is about is read, as soon as that may be."""
+        for request in requests:
+            if request.state in {State.UNKNOWN, State.QUEUED}:
                 self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
-                self.work.arm(f"close:{request.id}", "close", {"request": request.id})
-            return True
-        if request.state is State.SUCCEEDED and request.reference_number is None and hook.reference_number:
-            if self.work.has_reference(request.id):
-                return False
-            self.work.note_reference(hook.reference_number, request.id, "webhook")
-            return True
-        return False
+                kind = "close" if request.state is State.UNKNOWN else "queued"
+                self.work.arm(f"{kind}:{request.id}", kind, {"request": request.id})
 
     def _moved(self, request: Request, to: State, hook: Hook) -> None:
         moved = self.store.move(
@@ -151,12 +165,14 @@ class Hooks:
         )
         follow(self.work, self.store, moved, self.policy.timing)
 
-    def _nobody_asked(self, hook: Hook) -> None:
-        """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's."""
+    def _nobody_asked(self, hook: Hook, ours: list[Request]) -> None:
+        """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's. `ours`: those like it."""
         if hook.reference_number:
             self.work.note_reference(hook.reference_number, None, "webhook")
         self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
-        self._alarm("An operation that nobody asked this bot for.", hook, None)
+        denied = next((request for request in ours if _contradicts(request, hook)), None)
+        why = f"A webhook says {hook.ending} of what may be {denied.id}, which is {denied.state}." if denied else NOBODY
+        self._alarm(why, hook, denied)
         for request in self._unsent(hook):
             moved = self.store.move(
                 request,
@@ -183,12 +199,15 @@ class Hooks:
 
 def minor(request: Request, hook: Hook) -> int | None:
     """The webhook's amount in minor units of the request's currency; None where it has none, or not exactly."""
-    if hook.amount is None or request.currency is None:
-        return None
-    try:
-        return money.from_decimal(Decimal(hook.amount), request.currency)
-    except (Refusal, ValueError, ArithmeticError):
-        return None
+    return None if hook.amount is None else money.minor_or_none(Decimal(hook.amount), request.currency)
+
+
+def _contradicts(request: Request, hook: Hook) -> bool:
+    """Does the webhook say of one that has ended the opposite of how it ended?"""
+    said = AFTER_HOOK.get(hook.ending)
+    if request.state is State.FAILED:
+        return said in {State.SUCCEEDED, State.QUEUED}
+    return request.state is State.SUCCEEDED and said is State.FAILED
 
 
 def agrees(request: Request, hook: Hook) -> bool:

@@ -90,6 +90,16 @@ def from_decimal(value: Decimal, currency: str) -> int:
         raise Refusal(f"An amount in {currency} has at most {places} decimals.", kind="amount") from None
 
 
+def minor_or_none(value: Decimal | None, currency: str | None) -> int | None:
+    """Minor units, exactly; None where there is no value, no currency, or no exact amount."""
+    if value is None or currency is None:
+        return None
+    try:
+        return from_decimal(value, currency)
+    except (Refusal, ValueError, ArithmeticError):
+        return None
+
+
 def to_decimal_text(amount_minor: int, currency: str) -> str:
     """Spell minor units as Ottu takes them, with all the decimals of the currency: 5000 in KWD is `5.000`."""
     places = decimals(currency)

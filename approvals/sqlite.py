@@ -7,6 +7,7 @@ tables are the record; every change of theirs has an event in the same transacti
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -410,7 +411,7 @@ def open_database(path: Path) -> Database:
     """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     database = Database(connection, execute_plugins=False)
-    database.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(database)
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA foreign_keys = ON")
     settings = {name: database.execute(f"PRAGMA {name}").fetchone()[0] for name in DURABLE}
@@ -420,6 +421,20 @@ def open_database(path: Path) -> Database:
     with transaction(database):
         migrations.apply(database)
     return database
+
+
+def _write_ahead(database: Database) -> None:
+    """Switch to WAL. Where another process does so at that moment, SQLite fails at once, whatever the busy time-out."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 DURABLE = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}

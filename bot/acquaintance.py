@@ -14,20 +14,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.policy import Policy, findings
 from approvals.work import Work
 from bot.inbox import APP
-from bot.people import UNREACHABLE, People, SlackDown, slack_code
+from bot.people import TOKEN_REFUSED, UNREACHABLE, People, SlackDown, slack_code
 
 log = logging.getLogger("bot.acquaintance")
-NOT_ACCEPTED = frozenset(
-    {
-        "invalid_auth",
-        "not_authed",
-        "account_inactive",
-        "token_revoked",
-        "token_expired",
-        "missing_scope",
-        "not_allowed_token_type",
-    }
-)
+NOT_ACCEPTED = TOKEN_REFUSED | {"missing_scope", "not_allowed_token_type"}
 LONGEST_WAIT_SECONDS = 60.0
 
 

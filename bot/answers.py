@@ -15,8 +15,8 @@ from approvals.reading import Reading
 from approvals.request import Request
 from approvals.store import Approval
 from bot import commands
+from bot.shown import amount, moment, transaction
 from bot.usage import help_text
-from bot.views import amount, moment, transaction
 from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, person, sentence
 
 MOST_LINES = 15

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
@@ -34,13 +35,15 @@ from approvals.store import Store
 from approvals.work import Job, Work
 from bot import processes, routes, webhook
 from bot.acquaintance import Acquaintance, CannotStart
+from bot.credentials import Credentials, SlackClient, Verification, revealed
 from bot.delivery import CardStanding, Delivery
 from bot.executing import Executing
 from bot.inbox import Inbox
+from bot.inquire import Inquirer
 from bot.marker import Marker
 from bot.patience import Patience
 from bot.people import People
-from bot.perform import Reader
+from bot.reader import Reader
 from bot.settings import Settings
 from bot.tasks import Tasks
 from bot.web import listen, serving, web_app
@@ -105,20 +108,24 @@ def database_id(work: Work) -> str:
     return str(known["id"])
 
 
-def ottu_client(settings: Settings, policy: Policy) -> ottu.Client:
-    auth: ottu.ApiKey | ottu.Basic
+def ottu_login(settings: Settings) -> ottu.ApiKey | ottu.Basic:
     if settings.ottu_api_key:
-        auth = ottu.ApiKey(settings.ottu_api_key.get_secret_value())
-    else:
-        password = settings.ottu_password.get_secret_value() if settings.ottu_password else ""
-        auth = ottu.Basic(settings.ottu_username or "", password)
-    return ottu.Client(settings.ottu_base_url, auth, deadline_seconds=policy.timing.deadline_seconds)
+        return ottu.ApiKey(revealed(settings.ottu_api_key))
+    return ottu.Basic(settings.ottu_username or "", revealed(settings.ottu_password))
 
 
-def slack_client(settings: Settings) -> AsyncWebClient:
-    return AsyncWebClient(
-        token=settings.slack_bot_token.get_secret_value(),
-        base_url=settings.slack_api_url,
+def ottu_client(credentials: Credentials, policy: Policy) -> ottu.Client:
+    return ottu.Client(
+        credentials.now().ottu_base_url,
+        lambda: ottu_login(credentials.now()),
+        deadline_seconds=policy.timing.deadline_seconds,
+    )
+
+
+def slack_client(credentials: Credentials) -> AsyncWebClient:
+    return SlackClient(
+        credentials,
+        base_url=credentials.now().slack_api_url,
         timeout=SLACK_SECONDS,
         retry_handlers=[],  # a post that is sent again by itself can stand in the channel twice
     )
@@ -129,6 +136,7 @@ class Bot:
     """Everything that runs, put together."""
 
     settings: Settings
+    credentials: Credentials
     policy: Policy
     store: Store
     work: Work
@@ -148,8 +156,9 @@ class Bot:
         policy = read_policy(settings)
         store = open_store(settings)
         work = Work(store, processes.this_process())
-        client = slack_client(settings)
-        gateway = ottu_client(settings, policy)
+        credentials = Credentials(settings)
+        client = slack_client(credentials)
+        gateway = ottu_client(credentials, policy)
         reader = Reader(gateway, store, Inquiries(store, policy.timing.inquiry_gap_seconds))
         service = Service(store, work, policy, new_request_id)
         execution = Execution(store, work, policy, new_tracking_key)
@@ -161,7 +170,7 @@ class Bot:
             work,
             host=urlsplit(settings.ottu_base_url).netloc,
             alarms_to=policy.channels.audit or policy.channels.requests[0],
-            standing=CardStanding(execution, closing),
+            standing=CardStanding(execution, closing, reader.inquiries),
         )
         marker = Marker(settings.state_directory, store, database_id(work), work.owner)
         executing = Executing(execution, closing, reader, Patience(own_clock), marker)
@@ -172,7 +181,7 @@ class Bot:
             execution=execution,
             closing=closing,
             is_settled=executing.is_settled,
-            reader=reader,
+            inquirer=Inquirer(policy, reader),
             people=people,
             delivery=delivery,
         )
@@ -186,10 +195,22 @@ class Bot:
                 )
 
         worker = Worker(work, tasks.lanes(inbox, executing, policy.timing.parallel), gave_up=gave_up)
-        slack = slack_app(settings, client, work)
+        slack = slack_app(credentials, client, work)
         acquaintance = Acquaintance(client, people, policy, work)
         return cls(
-            settings, policy, store, work, client, people, tasks, executing, worker, slack, gateway, acquaintance
+            settings,
+            credentials,
+            policy,
+            store,
+            work,
+            client,
+            people,
+            tasks,
+            executing,
+            worker,
+            slack,
+            gateway,
+            acquaintance,
         )
 
     async def run(self) -> None:
@@ -203,8 +224,7 @@ class Bot:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; then finish or park what is running, and close."""
         http = None if self.settings.socket_mode else self.slack
-        key = self.settings.ottu_webhook_key
-        hook = webhook.endpoint(self.work, key.get_secret_value()) if key else None
+        hook = webhook.endpoint(self.work, self._webhook_key) if self.settings.ottu_webhook_key else None
         web = web_app(slack=http, webhook=hook, ready=self.ready, metrics=self.metrics)
         try:
             listening = self._listen()
@@ -228,6 +248,9 @@ class Bot:
                 self.work.forget_process(self.work.owner)
             await self.ottu.aclose()
             self.store.database.close()
+
+    def _webhook_key(self) -> str:
+        return revealed(self.credentials.now().ottu_webhook_key)
 
     def _listen(self) -> socket.socket:
         try:
@@ -301,16 +324,22 @@ class Bot:
         return "\n".join(lines) + "\n"
 
 
-def slack_app(settings: Settings, client: AsyncWebClient, work: Work) -> AsyncApp:
+def slack_app(credentials: Credentials, client: AsyncWebClient, work: Work) -> AsyncApp:
     """The Bolt app: listeners run inline and acknowledge last; no listener acts before the payload is on disk."""
-    secret = settings.slack_signing_secret
+
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+        """The bot token for a listener's client. Bolt's own way would keep that of the start, and ask Slack first."""
+        token = revealed(credentials.now().slack_bot_token)
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=token)
+
     app = AsyncApp(
         logger=logging.getLogger("slack_bolt"),  # whose level is ours: Bolt would log whole bodies
         client=client,
-        signing_secret=secret.get_secret_value() if secret else None,
+        authorize=authorize,
         process_before_response=True,
         ssl_check_enabled=False,  # answered before the signature is checked
-        request_verification_enabled=not settings.socket_mode,
+        request_verification_enabled=False,  # by our own, which comes at the same place: before anything else
+        before_authorize=Verification(credentials),
     )
 
     @app.middleware

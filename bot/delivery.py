@@ -14,14 +14,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from approvals.audit import Event
-from approvals.closing import Closing
+from approvals.closing import TARGET_STATES, Closing
 from approvals.execution import Execution
+from approvals.inquiries import MOST, Inquiries
 from approvals.request import Request, State
 from approvals.store import Store, later, seconds_between
 from approvals.work import Card, Job, Work
-from bot import views
+from bot import results, views
 from bot.people import UNREACHABLE, SlackDown, raise_if_down, slack_code
-from bot.views import Doubt, Facts, Message
+from bot.shown import Doubt, Facts, Message
 
 log = logging.getLogger("bot.delivery")
 ANSWER_MINUTES = 30  # so long Slack takes answers at a response_url
@@ -35,6 +36,7 @@ class CardStanding:
 
     execution: Execution
     closing: Closing
+    inquiries: Inquiries
 
     def of(self, request: Request) -> Doubt | None:
         if request.state is State.APPROVED and (stopped := self.execution.stopped()):
@@ -44,12 +46,20 @@ class CardStanding:
         reading = self.closing.last_reading(request)
         proposal = self.closing.proposal(request)
         return Doubt(
-            settles_at=later(request.state_at, seconds=self.closing.policy.timing.settle_seconds),
+            looks_at=self._looks_at(request),
             found=str(reading["found"]) if reading else None,
             seen=str(reading["children"] or reading["state"] or "") if reading else "",
             proposal=(proposal.proposed_by, proposal.outcome, proposal.evidence) if proposal else None,
             offers_resend=self.closing.offers_resend(request),
         )
+
+    def _looks_at(self, request: Request) -> str:
+        """When the bot will look what became of it: after the settle window, and when Ottu allows another inquiry."""
+        settles_at = later(request.state_at, seconds=self.closing.policy.timing.settle_seconds)
+        if request.operation in TARGET_STATES or request.session_id is None:
+            return settles_at
+        wait_seconds = self.inquiries.wait_seconds("session", request.session_id, request.session_id, most=MOST)
+        return max(settles_at, later(self.inquiries.store.now(), seconds=wait_seconds))
 
 
 class Delivery:
@@ -155,12 +165,12 @@ class Delivery:
         """Tell how a request ended: in the card's thread, or privately where it never had a card."""
         request, event = self._request(job), self.store.event(int(job.payload["seq"]))
         if request.digest is None:
-            self.answer_requester(job.key, request, views.without_card(request, State(event.to_state or "")))
+            self.answer_requester(job.key, request, results.without_card(request, State(event.to_state or "")))
             return
         card = self.work.card(request.id)
         if card is None or card.ts is None:
             raise SlackDown("the card is not there yet", 0.3)
-        message = views.result(self.facts(request), event)
+        message = results.result(self.facts(request), event)
         if event.to_state == State.UNKNOWN:
             self.answer_later(job.key, request.requester, message.text)
         if job.tries > 1 and await self._is_told(card, event):
@@ -184,7 +194,7 @@ class Delivery:
 
     async def call(self, job: Job, request: Request, deciders: list[str]) -> None:
         """Ask those who can decide: each by direct message, or all in the card's thread."""
-        text = views.call(request, deciders, again=job.payload["how"] == "remind")
+        text = results.call(request, deciders, again=job.payload["how"] == "remind")
         card = self.work.card(request.id)
         if card is None or card.ts is None:
             raise SlackDown("the card is not there yet", 0.3)
@@ -201,7 +211,7 @@ class Delivery:
     async def alarm(self, job: Job) -> None:
         """Tell an alarm in the audit channel."""
         try:
-            await self.post(self.alarms_to, Message(views.alarm(self.store.event(int(job.payload["seq"])))))
+            await self.post(self.alarms_to, Message(results.alarm(self.store.event(int(job.payload["seq"])))))
         except SlackApiError as error:
             raise_unless_gone(error)
 
@@ -274,7 +284,7 @@ class Delivery:
             raise SlackDown(type(error).__name__) from None
 
 
-GONE = frozenset({"is_archived", "not_in_channel", "channel_not_found", "account_inactive", "invalid_auth"})
+GONE = frozenset({"is_archived", "not_in_channel", "channel_not_found"})
 
 
 def raise_unless_gone(error: SlackApiError) -> None:

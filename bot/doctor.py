@@ -19,8 +19,9 @@ import ottu
 from approvals.policy import Policy, Rule, findings, people
 from approvals.sqlite import DURABLE, open_database
 from bot.app import ottu_client, read_policy, slack_client
+from bot.credentials import Credentials
 from bot.people import UNREACHABLE, People, SlackDown, slack_code
-from bot.perform import NOBODY
+from bot.reader import NOBODY
 from bot.settings import Settings
 
 CLOCK_SECONDS = 30.0  # a click counts for 60 s, and Slack's signatures for 5 minutes
@@ -70,7 +71,7 @@ def _report(found: list[Finding]) -> int:
 
 async def policy_findings(settings: Settings, policy: Policy) -> list[Finding]:
     try:
-        members = await People(slack_client(settings)).members(policy)
+        members = await People(slack_client(Credentials(settings))).members(policy)
     except SlackDown as down:
         return [Finding(False, "groups", f"Slack could not be asked ({down}); try again")]
     unread = [name for name, entries in policy.groups.items() if not members[name] and entries]
@@ -104,7 +105,7 @@ async def examine(settings: Settings, policy: Policy) -> list[Finding]:
 
 
 async def _slack(settings: Settings, policy: Policy) -> list[Finding]:
-    client = slack_client(settings)
+    client = slack_client(Credentials(settings))
     try:
         me = await client.auth_test()
     except SlackApiError as error:
@@ -189,7 +190,7 @@ async def _channel(client: AsyncWebClient, channel: str) -> Finding:
 
 
 async def _gateway(settings: Settings, policy: Policy) -> list[Finding]:
-    async with ottu_client(settings, policy) as client:
+    async with ottu_client(Credentials(settings), policy) as client:
         try:
             await client.retrieve(NOBODY)
         except ottu.Unauthorized:

@@ -20,12 +20,12 @@ from approvals.work import Attempt, Job, Work
 from bot import perform, processes
 from bot.marker import Marker
 from bot.patience import Patience
-from bot.perform import Later, Reader, reading_of
+from bot.reader import Later, Reader, reading_of
 from bot.worker import PutBack
 
 log = logging.getLogger("bot.executing")
 LEASE_DEADLINES = 3  # an attempt so many deadlines old is nobody's any more
-LEASE_SECONDS_MINIMUM = 60.0
+JOB_SECONDS_MINIMUM = 60.0  # other jobs wait for Slack too
 STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
@@ -148,6 +148,8 @@ class Executing:
         if self._still_sending(request):
             raise PutBack(STILL_SENDING_SECONDS)
         found = await self._look(request)
+        if found is None:
+            self.closing.unreadable(request.id)
         current = self.store.get(request.id)
         if found is Found.NOTHING_NEW and current is not None and self.closing.may_send_again(current):
             await self._send_again(current)
@@ -218,7 +220,7 @@ class Executing:
         now = self.store.now()
         for owner in self.work.owners():
             if owner != self.work.owner:
-                lease_ago = later(now, seconds=-self._lease_seconds)
+                lease_ago = later(now, seconds=-max(self._lease_seconds, JOB_SECONDS_MINIMUM))
                 self.work.give_back(owner, taken_before=now if processes.is_gone(owner) else lease_ago)
         for owner in self.work.all_owners():
             if processes.is_gone(owner):
@@ -226,7 +228,7 @@ class Executing:
 
     @property
     def _lease_seconds(self) -> float:
-        return max(LEASE_DEADLINES * self.timing.deadline_seconds, LEASE_SECONDS_MINIMUM)
+        return LEASE_DEADLINES * self.timing.deadline_seconds
 
     def _recover_attempt(self, attempt: Attempt) -> None:
         key = f"lease:{attempt.request_id}:{attempt.attempt}"
@@ -238,7 +240,8 @@ class Executing:
             self._give_up(attempt, FROZEN)
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
-        if self.execution.give_up(attempt.request_id, attempt.attempt, why):
+        ended = not processes.is_alive_here(attempt.owner)
+        if self.execution.give_up(attempt.request_id, attempt.attempt, why, ended=ended):
             log.warning("gave_up", extra={"facts": {"request": attempt.request_id, "why": why}})
 
 

@@ -7,21 +7,19 @@ event, the answer, and the end of the job. So a payload is decided once, wheneve
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-import ottu
 from approvals.closing import Closing
 from approvals.execution import Execution
-from approvals.inquiries import MOST, RESERVED, Inquiries
 from approvals.policy import Members, Policy
-from approvals.request import Operation, Refusal, Request, State, Submission
+from approvals.request import Refusal, Request, State, Submission
 from approvals.service import CLICK_COUNTS_SECONDS, Service
 from approvals.store import Store, seconds_between
 from approvals.work import Job, Work
 from bot import answers, commands
 from bot.delivery import Delivery
+from bot.inquire import Inquirer
 from bot.people import People, SlackDown
-from bot.perform import Later, Reader, inquiry_advice, reading_of
 from bot.words import sentence
 
 LONGEST_NAME = 20  # of a request that a button names: no more of what is made up goes into the record
@@ -41,7 +39,7 @@ class Inbox:
         execution: Execution,
         closing: Closing,
         is_settled: Callable[[Request], bool],
-        reader: Reader,
+        inquirer: Inquirer,
         people: People,
         delivery: Delivery,
     ) -> None:
@@ -50,12 +48,11 @@ class Inbox:
         self.execution = execution
         self.closing = closing
         self.is_settled = is_settled
-        self.reader = reader
+        self.inquirer = inquirer
         self.people = people
         self.delivery = delivery
         self.store: Store = service.store
         self.work: Work = service.work
-        self.inquiries: Inquiries = reader.inquiries
 
     # --- commands
 
@@ -68,7 +65,8 @@ class Inbox:
         if isinstance(command, commands.Inquire):
             await self._inquire(job, command, members)
             return
-        self._decide(job, type(command).__name__.lower(), lambda: self._command(job, command, members))
+        named = _named(command)
+        self._decide(job, type(command).__name__.lower(), lambda: self._command(job, command, members), named)
 
     async def _vouched(self, job: Job, wanted: str) -> Members | None:
         """The groups as they are now; None where the person may do nothing here, which they have been told."""
@@ -220,46 +218,14 @@ class Inbox:
         user, reference = str(job.payload["user"]), command.reference
         try:
             self._request_channel(job)
-            self._may_inquire(user, command, members)
-            stored, note = await self._inquiry(command)
+            answer = await self.inquirer.answer(command, user, members)
         except Refusal as refusal:
             self._refuse(job, "inquiry", refusal)
             return
         with self.store.transaction():
             self.store.record("inquiry", user, data={"reference": reference.value, "kind": reference.kind})
-            self._answer(job, answers.inquiry(reference.value, reading_of(stored), stored.answer, stored.sent_at, note))
+            self._answer(job, answer)
             self.work.finish(job)
-
-    def _may_inquire(self, user: str, command: commands.Inquire, members: Members) -> None:
-        self.policy.rule_at_ask(Operation.INQUIRY)
-        rule = self.policy.rule_for(Operation.INQUIRY, None, None)
-        if rule is None or rule.block is not None or not self.policy.may_ask(rule, user, members):
-            raise Refusal("The policy does not let you ask for an inquiry here.", kind="not_allowed")
-        if command.disclosure_url and ottu_host(command.disclosure_url) not in self.policy.disclosure.hosts:
-            raise Refusal(
-                "That host is not on the policy's list for disclosures. Leave the URL out, or ask an administrator.",
-                kind="disclosure_host",
-            )
-
-    async def _inquiry(self, command: commands.Inquire) -> tuple[Any, str]:
-        """A new answer where the budget allows one, else the stored one with a note."""
-        kind, value = command.reference.kind, command.reference.value
-        is_open = self.store.open_by_reference(kind, value) is not None
-        more: dict[str, Any] = {"disclose_to_merchant": True} if command.disclose else {}
-        if command.disclosure_url:
-            more["disclosure_url"] = command.disclosure_url
-        session = value if kind == "session" else None
-        try:
-            return await self.reader.inquire(kind, value, most=MOST - RESERVED if is_open else MOST, **more), ""
-        except Later as later:
-            stored = self.inquiries.latest(kind, value, session)
-            if stored is None:
-                raise Refusal(f"{later}. Try again in {_in_words(later.seconds)}.", kind="throttled") from None
-            return stored, "Ottu allows no new inquiry yet; this is the last answer."
-        except ottu.Refused as error:
-            raise Refusal(inquiry_advice(error, value), kind="inquiry_refused") from None
-        except ottu.OttuError as error:
-            raise Refusal(f"{error} Try again in a few minutes.", kind="no_answer") from None
 
     # --- clicks and forms
 
@@ -318,7 +284,7 @@ class Inbox:
 
     # --- one transaction a payload
 
-    def _decide(self, job: Job, wanted: str, decide: Callable[[], str | None]) -> None:
+    def _decide(self, job: Job, wanted: str, decide: Callable[[], str | None], named: str | None = None) -> None:
         try:
             with self.store.transaction():
                 answer = decide()
@@ -326,11 +292,11 @@ class Inbox:
                     self._answer(job, answer)
                 self.work.finish(job)
         except Refusal as refusal:
-            self._refuse(job, wanted, refusal)
+            self._refuse(job, wanted, refusal, named)
 
-    def _refuse(self, job: Job, wanted: str, refusal: Refusal) -> None:
+    def _refuse(self, job: Job, wanted: str, refusal: Refusal, named: str | None = None) -> None:
         """Say no, and write down that we did."""
-        request_id = str(job.payload.get("value") or "").partition(":")[0][:LONGEST_NAME] or None
+        request_id = named or str(job.payload.get("value") or "").partition(":")[0][:LONGEST_NAME] or None
         with self.store.transaction():
             self.service.refused_attempt(str(job.payload["user"]), wanted, refusal, request_id)
             self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else sentence(str(refusal)))
@@ -350,11 +316,7 @@ class ChannelRefusal(Refusal):
         self.for_slack = f"Requests are not taken here. Go to {where} and type it there."
 
 
-def ottu_host(url: str) -> str:
-    """The host of a URL, in lower case."""
-    return url.partition("://")[2].split("/")[0].split(":")[0].lower()
-
-
-def _in_words(seconds: float | None) -> str:
-    minutes = round((seconds or 300) / 60)
-    return f"{minutes} minutes" if minutes > 1 else "a minute"
+def _named(command: commands.Command) -> str | None:
+    """The request that a command names, for the record."""
+    name = getattr(command, "request", None) or getattr(command, "target", None)
+    return name[:LONGEST_NAME] if isinstance(name, str) else None

@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.request import Refusal
 from approvals.work import Work
-from bot import answers, commands, views
+from bot import answers, commands, forms
 from bot.words import sentence
 
 log = logging.getLogger("bot.listeners")
@@ -57,7 +57,7 @@ async def on_form_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebCl
     """Reject and Close ask for words first. Nothing durable hangs on the form: it is opened as a task."""
     click = _click(body)
     request_id, _, digest = str(click["value"]).partition(":")
-    build = views.reject_form if click["action"] == "reject" else views.close_form
+    build = forms.reject_form if click["action"] == "reject" else forms.close_form
     form = build(request_id, digest, _title(body), str(click["channel"]), str(click["ts"]))
     _in_background(_open(client, str(body.get("trigger_id")), form.to_dict()))
     await ack()
@@ -65,18 +65,18 @@ async def on_form_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebCl
 
 async def on_reject_form(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     """The reason of a rejection, submitted."""
-    said = views.parse_reject_form(body["view"])
+    said = forms.parse_reject_form(body["view"])
     await _submitted(ack, body, work, "reason", said.reason, said, {"action": "reject"})
 
 
 async def on_close_form(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     """One person's word on an unknown outcome, submitted."""
-    said = views.parse_close_form(body["view"])
+    said = forms.parse_close_form(body["view"])
     await _submitted(ack, body, work, "evidence", said.evidence, said, {"action": "close", "outcome": said.outcome})
 
 
 async def _submitted(
-    ack: AsyncAck, body: dict[str, Any], work: Work, field: str, text: str, place: views.Place, more: dict[str, str]
+    ack: AsyncAck, body: dict[str, Any], work: Work, field: str, text: str, place: forms.Place, more: dict[str, str]
 ) -> None:
     """A form with a text: what is wrong with it stands under its field, else it goes to the inbox like a click."""
     problem = _text_problem(text)

@@ -17,7 +17,12 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__()
-        self.secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        self.secrets: list[str] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Sequence[str]) -> None:
+        """Take these out as well, the longest first: one may be a part of another."""
+        self.secrets = sorted({*self.secrets, *filter(None, secrets)}, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -47,3 +52,10 @@ def set_up(secrets: Sequence[str]) -> None:
     logging.getLogger("bot").setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL if name == "slack_sdk" else logging.ERROR)
+
+
+def hide(secrets: Sequence[str]) -> None:
+    """Take these out of whatever is logged from now on, besides those before: credentials have been renewed."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonLines):
+            handler.formatter.hide(secrets)

@@ -7,6 +7,7 @@ payload's `user.team_id`, so both that and `users.info` must say our team.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +19,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.policy import Members, Policy
 from approvals.request import Refusal
 
+log = logging.getLogger("bot.people")
 FRESH_SECONDS = 60.0
+# Slack refuses our token, which says nothing of the matter; a new one may come into its file.
+TOKEN_REFUSED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 TRY_LATER = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 NOT_ORDINARY = {
     "deleted": "This account is deactivated",
@@ -106,12 +110,15 @@ UNREACHABLE = (aiohttp.ClientError, asyncio.TimeoutError, OSError, KeyError, Val
 
 
 def raise_if_down(error: SlackApiError) -> None:
-    """Raises SlackDown where Slack's answer says nothing of the matter: too many requests, or trouble of its own."""
+    """Raises SlackDown where Slack's answer says nothing of the matter: too many requests, or trouble of its own, or
+    with our token."""
     status = int(getattr(error.response, "status_code", 0) or 0)
     code = slack_code(error)
     if status == 429 or code == "ratelimited":
         raise SlackDown("ratelimited", retry_after_seconds(error)) from None
-    if status >= 500 or code in TRY_LATER:
+    if code in TOKEN_REFUSED:
+        log.error("slack_refuses", extra={"facts": {"error": code}})
+    if status >= 500 or code in TRY_LATER | TOKEN_REFUSED:
         raise SlackDown(code) from None
 
 

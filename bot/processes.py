@@ -13,6 +13,11 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
 
 
+def is_alive_here(owner: str) -> bool:
+    """True where the process runs on this host."""
+    return owner.rsplit(":", 2)[0] == socket.gethostname() and not is_gone(owner)
+
+
 def is_gone(owner: str) -> bool:
     """True where the process is known to have ended. Of another host nothing is known."""
     host, pid, started = owner.rsplit(":", 2)

@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,6 +21,7 @@ from pydantic import SecretStr
 SLACK_API_URL_DEFAULT = "https://slack.com/api/"
 AUDIT_KEY_CHARACTERS_MINIMUM = 16
 VALUE_CHARACTERS_MAXIMUM = 10_000
+OTTU_API_KEY_CHARACTERS_MAXIMUM = 512  # what `ottu.ApiKey` takes
 
 # Every setting, and what to write. `.env.example` and the README's table are compared with it.
 KNOWN: Mapping[str, str] = {
@@ -40,6 +41,16 @@ KNOWN: Mapping[str, str] = {
     "HOST": "the address to listen on, such as 127.0.0.1",
     "PORT": "a port, 0 to 65535 (0: any that is free)",
 }
+# What may change while the bot runs, where it came from a file. With another AUDIT_KEY the chain would not hold.
+RENEWABLE = (
+    "SLACK_BOT_TOKEN",
+    "SLACK_APP_TOKEN",
+    "SLACK_SIGNING_SECRET",
+    "OTTU_API_KEY",
+    "OTTU_USERNAME",
+    "OTTU_PASSWORD",
+    "OTTU_WEBHOOK_KEY",
+)
 
 
 class SettingsError(Exception):
@@ -48,6 +59,10 @@ class SettingsError(Exception):
 
 def _wrong(name: str, what: str = "is missing") -> SettingsError:
     return SettingsError(f"{name} {what}; write {KNOWN[name]}")
+
+
+def _unreadable(name: str) -> SettingsError:
+    return SettingsError(f"{name}_FILE names a file that cannot be read; write the path of a text file")
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,8 @@ class Settings:
     state_directory: Path
     host: str
     port: int  # 0: any that is free
+    files: Mapping[str, Path] = field(compare=False)  # where each credential that can be renewed came from
+    values: Mapping[str, str] = field(compare=False, repr=False)  # all of them as they were read, secrets too
 
     @property
     def socket_mode(self) -> bool:
@@ -84,6 +101,17 @@ class Settings:
             pair = f"{self.ottu_username}:{self.ottu_password.get_secret_value()}"
             secrets.append(base64.b64encode(pair.encode()).decode())
         return tuple(secrets)
+
+    def read_again(self, name: str) -> Settings:
+        """These settings with what the file of one credential holds now; themselves where that is the same.
+
+        `name` is one of `files`. Raises SettingsError, as at the start.
+        """
+        path = self.files[name]
+        if not _is_file(path):
+            raise _unreadable(name)
+        value = _checked_value(name, _file_value(name, path))
+        return self if value == self.values[name] else _settings({**self.values, name: value}, self.files)
 
 
 def load_settings() -> Settings:
@@ -103,6 +131,12 @@ def read_settings(environ: Mapping[str, str], dotenv: Mapping[str, str | None]) 
     given = {**dotenv, **environ}
     _refuse_unknown(given)
     values = {name: value for name in KNOWN if (value := _value(name, given)) is not None}
+    named = {name: Path(file) for name in RENEWABLE if (file := given.get(f"{name}_FILE"))}
+    return _settings(values, {name: path for name, path in named.items() if _is_file(path)})
+
+
+def _settings(values: Mapping[str, str], files: Mapping[str, Path]) -> Settings:
+    """Every value checked, and all of them together. Raises SettingsError."""
     _check_ottu_login(values)
     path = _database_path(values.get("DATABASE_URL", "sqlite:///ottu-bot.db"))
     base_url, on_loopback = _base_url(values)
@@ -123,6 +157,8 @@ def read_settings(environ: Mapping[str, str], dotenv: Mapping[str, str | None]) 
         state_directory=Path(values["STATE_DIR"]) if "STATE_DIR" in values else path.parent,
         host=values.get("HOST", "127.0.0.1"),
         port=_port(values.get("PORT", "3000")),
+        files=files,
+        values=values,
     )
 
 
@@ -142,9 +178,21 @@ def _value(name: str, given: Mapping[str, str | None]) -> str | None:
         raise SettingsError(f"{name} and {name}_FILE are both given; write one of them")
     if file is not None:
         value = _file_value(name, Path(file))
-    if value is not None and (len(value) > VALUE_CHARACTERS_MAXIMUM or not value.isprintable()):
+    return None if value is None else _checked_value(name, value)
+
+
+def _checked_value(name: str, value: str) -> str:
+    if len(value) > VALUE_CHARACTERS_MAXIMUM or not value.isprintable():
         raise _wrong(name, "is too long, or holds a line break or another character that cannot be seen")
     return value
+
+
+def _is_file(path: Path) -> bool:
+    """An ordinary file, which can be read again. A pipe is read once, and whoever opens it waits for its writer."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _file_value(name: str, path: Path) -> str:
@@ -153,9 +201,9 @@ def _file_value(name: str, path: Path) -> str:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read(VALUE_CHARACTERS_MAXIMUM + 3)
     except (OSError, ValueError):
-        raise SettingsError(f"{name}_FILE names a file that cannot be read; write the path of a text file") from None
+        raise _unreadable(name) from None
     value = text.removesuffix("\n").removesuffix("\r")
-    if not value:
+    if not value.strip():
         raise SettingsError(f"{name}_FILE names an empty file; write into it {KNOWN[name]}")
     return value
 
@@ -238,6 +286,8 @@ def _check_ottu_login(values: Mapping[str, str]) -> None:
         raise _wrong(
             "OTTU_PASSWORD" if by_user == ["OTTU_USERNAME"] else "OTTU_USERNAME" if by_user else "OTTU_API_KEY"
         )
+    if len(values.get("OTTU_API_KEY", "")) > OTTU_API_KEY_CHARACTERS_MAXIMUM:
+        raise _wrong("OTTU_API_KEY", "is too long")
     if not re.fullmatch(r"[!-~]*", values.get("OTTU_API_KEY", "")):
         raise _wrong("OTTU_API_KEY", "holds a space or a character that no key has")
     if ":" in values.get("OTTU_USERNAME", ""):

@@ -7,16 +7,17 @@ from approvals.request import Refusal, Request, State
 from approvals.service import Service
 from approvals.store import Store, later
 from approvals.work import Job, Work
-from bot import answers, views
+from bot import answers, results
 from bot.delivery import Delivery
 from bot.executing import Executing
 from bot.inbox import Inbox
 from bot.people import People
-from bot.perform import Later, Reader
+from bot.reader import Later, Reader
 from bot.webhook import on_webhook
 from bot.worker import Lane, PutBack
 
 PROBE_SECONDS = 15.0
+PROBE_SECONDS_MOST = 60.0  # so soon after new credentials are in place, executions go on
 
 
 class Tasks:
@@ -70,7 +71,7 @@ class Tasks:
         checked = self.service.check(request.id, read, await self.people.members(self.service.policy))
         before = self.service.done_before(checked) if checked and checked.is_open else None
         if checked and before:
-            self.delivery.answer_requester(f"before:{checked.id}", checked, views.repetition(checked, before))
+            self.delivery.answer_requester(f"before:{checked.id}", checked, results.repetition(checked, before))
 
     def _refuse(self, request_id: str, refusal: Refusal) -> None:
         with self.store.transaction():
@@ -90,7 +91,7 @@ class Tasks:
         if await self.reader.probe():
             self.execution.accept_credentials()
             return
-        raise PutBack(min(PROBE_SECONDS * job.tries, 300))
+        raise PutBack(min(PROBE_SECONDS * job.tries, PROBE_SECONDS_MOST))
 
     # --- time
 

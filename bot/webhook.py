@@ -52,8 +52,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 128 else None
 
 
-def endpoint(work: Work, key: str) -> Callable[[Request], Awaitable[Response]]:
-    """The route: verify, write down, answer."""
+def endpoint(work: Work, key: Callable[[], str]) -> Callable[[Request], Awaitable[Response]]:
+    """The route: verify, write down, answer. `key` gives the one that holds at the moment."""
 
     async def receive(request: Request) -> Response:
         body = await request.body()
@@ -61,7 +61,7 @@ def endpoint(work: Work, key: str) -> Callable[[Request], Awaitable[Response]]:
             document = ottu.read_document(body)
         except ValueError:
             return PlainTextResponse("not a JSON object", status_code=400)
-        if not ottu.verify(document, key):
+        if not ottu.verify(document, key()):
             log.warning("webhook_refused", extra={"facts": {"bytes": len(body)}})
             return PlainTextResponse("the signature does not hold", status_code=401)
         try:

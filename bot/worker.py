@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from approvals.store import seconds_between
 from approvals.work import Job, Work
 from bot.people import SlackDown
-from bot.perform import Later
+from bot.reader import Later
 
 log = logging.getLogger("bot.worker")
 IDLE_SECONDS = 1.0  # look at least so often: another process may have written something

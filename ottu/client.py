@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -116,7 +116,8 @@ class _Sending:
 class Client:
     """Three calls to one merchant's Ottu. An asynchronous context manager; safe to share between tasks.
 
-    `base_url` is `https://<name>.ottu.net`, or plain http to a loopback address. `deadline_seconds` is over a call,
+    `base_url` is `https://<name>.ottu.net`, or plain http to a loopback address. `auth` may be a function that
+    each call asks, for credentials that are renewed meanwhile; it must not raise. `deadline_seconds` is over a call,
     `connect_seconds` over each step of connecting. Raises ValueError for a base URL or proxy that cannot be used.
     Every call raises ValueError for arguments that Ottu would not take, before anything is sent, and `OttuError`.
     """
@@ -124,7 +125,7 @@ class Client:
     def __init__(
         self,
         base_url: str,
-        auth: ApiKey | Basic,
+        auth: ApiKey | Basic | Callable[[], ApiKey | Basic],
         *,
         deadline_seconds: float = 60.0,
         connect_seconds: float = 10.0,
@@ -209,12 +210,13 @@ class Client:
     def _request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Request:
+        auth = self._auth if isinstance(self._auth, (ApiKey, Basic)) else self._auth()
         return httpx.Request(
             method,
             self._base_url + path,
             content=body,
             headers={
-                "Authorization": self._auth.header(),
+                "Authorization": auth.header(),
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",  # what is read is then what was limited
                 "Connection": "close",

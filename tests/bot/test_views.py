@@ -19,7 +19,7 @@ from approvals.reading import Child, Reading
 from approvals.request import AMOUNT_OPERATIONS, MONEY_OPERATIONS, Operation, Request, State
 from approvals.service import NOTICED
 from approvals.store import Approval
-from bot import answers, commands, views
+from bot import answers, commands, forms, results, shown, views
 from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, sentence
 from sandbox.slack_blocks import block_problems, view_problems
 from tests.bot.world import ALICE, BOB, CEM, POLICY
@@ -108,14 +108,14 @@ def _event(request: Request, seq: int, to: State, actor: str, version: int) -> E
 
 
 DOUBTS = [
-    views.Doubt(settles_at=AT),
-    views.Doubt(found="nothing_new", offers_resend=True),
-    views.Doubt(found="unclear", seen="refunded:5000:abc " * 100),
-    views.Doubt(stopped="paused by @U02BOB"),
+    shown.Doubt(looks_at=AT),
+    shown.Doubt(found="nothing_new", offers_resend=True),
+    shown.Doubt(found="unclear", seen="refunded:5000:abc " * 100),
+    shown.Doubt(stopped="paused by @U02BOB"),
 ]
 
 
-def _facts(request: Request, approvers: int = 10, doubt: views.Doubt | None = None) -> views.Facts:
+def _facts(request: Request, approvers: int = 10, doubt: shown.Doubt | None = None) -> shown.Facts:
     given = [Approval(n, request.id, f"U{n:010d}", DIGEST, AT, None) for n in range(approvers)]
     actor = {State.REJECTED: CEM, State.WITHDRAWN: ALICE}.get(request.state, "bot")
     events = [
@@ -123,7 +123,7 @@ def _facts(request: Request, approvers: int = 10, doubt: views.Doubt | None = No
         _event(request, 2, State.PENDING, "bot", 2),
         _event(request, 3, request.state, actor, request.version),
     ]
-    return views.Facts(request, given, events, "shop.ottu.net", doubt)
+    return shown.Facts(request, given, events, "shop.ottu.net", doubt)
 
 
 WITH_CARD = [state for state in State if state not in {State.CHECKING, State.REFUSED}]
@@ -162,7 +162,7 @@ def check_text(text: str, people: set[str]) -> None:
     assert _pinged(text) <= people
 
 
-def check_message(message: views.Message, people: set[str]) -> None:
+def check_message(message: shown.Message, people: set[str]) -> None:
     """Slack would accept it, and it pings nobody but these people."""
     assert block_problems(message.blocks, "message") == []
     check_text(message.text, people)
@@ -174,7 +174,7 @@ def check_message(message: views.Message, people: set[str]) -> None:
     assert len(json.dumps(message.metadata.to_dict())) < 2000
 
 
-def _people(facts: views.Facts) -> set[str]:
+def _people(facts: shown.Facts) -> set[str]:
     return {facts.request.requester, CEM, *(approval.person for approval in facts.approvals)}
 
 
@@ -196,7 +196,7 @@ def test_every_card_is_within_slacks_limits_and_pings_nobody_by_what_was_typed(t
 @pytest.mark.parametrize("typed", TYPED)
 def test_every_card_in_doubt_is_within_slacks_limits_and_pings_nobody_by_what_was_typed(typed: str) -> None:
     """An unknown outcome with all that can be said of it: what was found, what somebody proposed."""
-    doubts = [*DOUBTS, views.Doubt(proposal=(BOB, "succeeded", TYPED[typed])), views.Doubt(found=TYPED[typed])]
+    doubts = [*DOUBTS, shown.Doubt(proposal=(BOB, "succeeded", TYPED[typed])), shown.Doubt(found=TYPED[typed])]
     for state, doubt, restored in itertools.product([State.APPROVED, State.QUEUED, State.UNKNOWN], doubts, [0, 1]):
         facts = _facts(_request(Operation.REFUND, state, TYPED[typed], restored=restored), doubt=doubt)
         check_message(views.card(facts), _people(facts) | {BOB})
@@ -205,7 +205,7 @@ def test_every_card_in_doubt_is_within_slacks_limits_and_pings_nobody_by_what_wa
 @pytest.mark.parametrize("typed", TYPED)
 def test_an_alarm_pings_nobody_by_what_was_typed(typed: str) -> None:
     data = json.dumps({"why": "Ottu says that it failed.", "order_no": TYPED[typed][:128], "amount": None})
-    alarm = views.alarm(Event(7, AT, "R-7K2M", "alarm", "bot", None, None, None, data, "", HASH, HASH))
+    alarm = results.alarm(Event(7, AT, "R-7K2M", "alarm", "bot", None, None, None, data, "", HASH, HASH))
     check_text(alarm, set())
     assert len(alarm) <= 4000
 
@@ -214,7 +214,7 @@ def test_an_alarm_pings_nobody_by_what_was_typed(typed: str) -> None:
 def test_every_result_is_within_slacks_limits_and_pings_nobody_by_what_was_typed(typed: str) -> None:
     for operation, state in itertools.product(OPERATIONS, sorted(NOTICED - {State.REFUSED})):
         facts = _facts(_request(operation, state, TYPED[typed]))
-        message = views.result(facts, facts.events[-1])
+        message = results.result(facts, facts.events[-1])
         check_message(message, _people(facts))
         assert f"<@{ALICE}>" in message.text
 
@@ -223,7 +223,7 @@ def test_every_result_is_within_slacks_limits_and_pings_nobody_by_what_was_typed
 def test_an_end_without_a_card_is_one_escaped_text(typed: str) -> None:
     for operation, state in itertools.product(OPERATIONS, [State.REFUSED, State.EXPIRED]):
         request = _request(operation, state, TYPED[typed], detail=TYPED[typed][:300], digest=None)
-        text = views.without_card(request, state)
+        text = results.without_card(request, state)
         assert request.id in text
         assert "<!" not in text
         assert _unescaped(text) == []
@@ -239,7 +239,7 @@ def test_a_card_and_a_result_are_functions_of_the_record(state: State) -> None:
     assert (first.text, first.blocks) == (again.text, again.blocks)
     assert first.metadata == again.metadata
     if state in NOTICED:
-        assert views.result(facts, facts.events[-1]).text == views.result(facts, facts.events[-1]).text
+        assert results.result(facts, facts.events[-1]).text == results.result(facts, facts.events[-1]).text
 
 
 def test_a_card_shows_what_will_be_done() -> None:
@@ -280,14 +280,14 @@ def test_figures_that_were_not_read_are_said_to_be_unchecked() -> None:
 def test_the_forms_are_within_limits_and_remember_their_card(typed: str) -> None:
     request = _request(Operation.REFUND, State.PENDING, TYPED[typed])
     place = (request.id, DIGEST, "C01GEN", "1700000000.000100")
-    forms = [build(*place[:2], views.title(request), *place[2:]) for build in (views.reject_form, views.close_form)]
-    reject, close = (form.to_dict() for form in forms)
+    built = [build(*place[:2], shown.title(request), *place[2:]) for build in (forms.reject_form, forms.close_form)]
+    reject, close = (form.to_dict() for form in built)
     assert view_problems(reject, "modal") == view_problems(close, "modal") == []
     reject["state"] = {"values": {"reason": {"reason": {"value": "no"}}}}
-    assert views.parse_reject_form(reject) == views.Rejection(*place, "no")
+    assert forms.parse_reject_form(reject) == forms.Rejection(*place, "no")
     outcome = {"outcome": {"selected_option": {"value": "failed"}}}
     close["state"] = {"values": {"outcome": outcome, "evidence": {"evidence": {"value": "I looked"}}}}
-    assert views.parse_close_form(close) == views.Word(*place, "failed", "I looked")
+    assert forms.parse_close_form(close) == forms.Word(*place, "failed", "I looked")
 
 
 # --- private answers
@@ -359,9 +359,9 @@ def test_whoever_lacks_a_power_reads_which_groups_have_it() -> None:
 
 @given(st.text(max_size=300), st.integers(min_value=1, max_value=300))
 def test_escaped_text_stays_escaped_however_it_is_cut(text: str, most: int) -> None:
-    for shown in (cut(escape(text), most), cut(literal(text), most)):
-        assert len(shown) <= most
-        assert _unescaped(shown) == []
+    for text_shown in (cut(escape(text), most), cut(literal(text), most)):
+        assert len(text_shown) <= most
+        assert _unescaped(text_shown) == []
 
 
 @given(st.text(max_size=300))

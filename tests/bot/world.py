@@ -242,7 +242,7 @@ class World:
             self.bot.work.on_change()
 
     async def until(self, look: Callable[[], Found], seconds: float = 5.0, *, hurry: tuple[str, ...] = ()) -> Found:
-        """Wait until `look` gives something true; LookupError counts as not yet. `hurry`: see there, again and again."""
+        """Wait until `look` gives something true; LookupError counts as not yet. `hurry`: kinds of jobs, as there."""
         found: Found | None = None
         try:
             async with asyncio.timeout(seconds):

@@ -1,0 +1,63 @@
+"""`/ottu inquiry`: asks Ottu about a transaction, within the budget, for one person's eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import ottu
+from approvals.inquiries import MOST, RESERVED, Stored
+from approvals.policy import Members, Policy
+from approvals.request import Operation, Refusal
+from bot import answers, commands
+from bot.reader import Later, Reader, inquiry_advice, reading_of
+
+
+class Inquirer:
+    """Answers inquiries: a new answer where the budget allows one, else the stored one with its time."""
+
+    def __init__(self, policy: Policy, reader: Reader) -> None:
+        self.policy = policy
+        self.reader = reader
+
+    async def answer(self, command: commands.Inquire, user: str, members: Members) -> str:
+        """The answer for the person. Raises Refusal: not allowed, throttled, no answer, one of Ottu's own."""
+        self._check(command, user, members)
+        stored, note = await self._stored(command)
+        reading = reading_of(stored)
+        return answers.inquiry(command.reference.value, reading, stored.answer, stored.sent_at, note)
+
+    def _check(self, command: commands.Inquire, user: str, members: Members) -> None:
+        self.policy.rule_at_ask(Operation.INQUIRY)
+        rule = self.policy.rule_for(Operation.INQUIRY, None, None)
+        if rule is None or rule.block is not None or not self.policy.may_ask(rule, user, members):
+            raise Refusal("The policy does not let you ask for an inquiry here.", kind="not_allowed")
+        url = command.disclosure_url
+        if url and (urlsplit(url).hostname or "") not in self.policy.disclosure.hosts:
+            raise Refusal(
+                "That host is not on the policy's list for disclosures. Leave the URL out, or ask an administrator.",
+                kind="disclosure_host",
+            )
+
+    async def _stored(self, command: commands.Inquire) -> tuple[Stored, str]:
+        kind, value = command.reference.kind, command.reference.value
+        is_open = self.reader.store.open_by_reference(kind, value) is not None
+        more: dict[str, Any] = {"disclose_to_merchant": True} if command.disclose else {}
+        if command.disclosure_url:
+            more["disclosure_url"] = command.disclosure_url
+        try:
+            return await self.reader.inquire(kind, value, most=MOST - RESERVED if is_open else MOST, **more), ""
+        except Later as later:
+            stored = self.reader.inquiries.latest(kind, value, value if kind == "session" else None)
+            if stored is None:
+                raise Refusal(f"{later}. Try again in {_in_words(later.seconds)}.", kind="throttled") from None
+            return stored, "Ottu allows no new inquiry yet; this is the last answer."
+        except ottu.Refused as error:
+            raise Refusal(inquiry_advice(error, value), kind="inquiry_refused") from None
+        except ottu.OttuError as error:
+            raise Refusal(f"{error} Try again in a few minutes.", kind="no_answer") from None
+
+
+def _in_words(seconds: float | None) -> str:
+    minutes = round((seconds or 300) / 60)
+    return f"{minutes} minutes" if minutes > 1 else "a minute"

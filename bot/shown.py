@@ -1,0 +1,99 @@
+"""What is shown of a request, in pieces: its title, its amounts, times; and the facts that cards and results need.
+
+Pure functions of a request, its approvals and its events. Nothing is ever read back from what Slack shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from slack_sdk.models.metadata import Metadata
+
+from approvals import money
+from approvals.audit import Event
+from approvals.request import Request, State
+from approvals.store import Approval
+from bot.words import DONE_WORDS
+
+LONGEST_REASON_SHOWN = 600
+
+
+@dataclass(frozen=True)
+class Message:
+    """What goes to Slack: the fallback text, the blocks, the metadata."""
+
+    text: str
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What holds a request up: a pause, or an unknown outcome and how it is being closed."""
+
+    stopped: str | None = None  # why nothing is executed now
+    looks_at: str | None = None  # until then nothing is read or sent again
+    found: str | None = None  # what a reading found: `nothing_new`, `unclear` or `unreadable`
+    seen: str = ""  # the children, or the state, as read
+    proposal: tuple[str, str, str] | None = None  # who says that it succeeded or failed, and why
+    offers_resend: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a card shows: the row, the approvals that stand, the row's events, and the host of Ottu."""
+
+    request: Request
+    approvals: Sequence[Approval]
+    events: Sequence[Event]
+    host: str
+    doubt: Doubt | None = None
+    done_before: Request | None = None  # the same operation and amount, on the same transaction
+
+    @property
+    def last(self) -> Event:
+        """The event that made this version of the row."""
+        return next(event for event in reversed(self.events) if event.version == self.request.version)
+
+    def actor_of(self, state: State) -> str | None:
+        """Who moved it there."""
+        return next((event.actor for event in reversed(self.events) if event.to_state == state.value), None)
+
+
+def amount(request: Request) -> str:
+    """`5.000 KWD`, or the whole of it, or nothing for operations without an amount."""
+    if request.amount_minor is None or request.currency is None:
+        return ""
+    return money.show(request.amount_minor, request.currency)
+
+
+def figure(request: Request, minor: int | None) -> str:
+    return money.show(minor, request.currency) if minor is not None and request.currency else "not checked"
+
+
+def transaction(request: Request) -> str:
+    return request.order_no or request.reference
+
+
+def title(request: Request) -> str:
+    """`Refund 5.000 KWD · ORD123`, plain text."""
+    what = f"{request.operation.capitalize()} {amount(request)}".strip()
+    wallet = " to the wallet" if request.destination == "wallet" else ""
+    return f"{what}{wallet} · {transaction(request)}"
+
+
+def moment(at: str) -> str:
+    """A time in the reader's own time zone, by Slack's date token; UTC where that is not shown."""
+    seconds = int(datetime.fromisoformat(at).timestamp())
+    return f"<!date^{seconds}^{{date_short_pretty}} {{time}}|{at[:16].replace('T', ' ')} UTC>"
+
+
+def done(request: Request) -> str:
+    """What happened, with the amount that Ottu answered."""
+    answered = amount(request)
+    if request.answered_minor is not None and request.currency is not None:
+        answered = money.show(request.answered_minor, request.currency)
+    return f"{DONE_WORDS[request.operation]} {answered}".strip()
