@@ -10,10 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from approvals.following import BOT, follow
 from approvals.policy import Members, Policy
-from approvals.reading import Child, Reading
+from approvals.reading import Child, Reading, children_text
 from approvals.request import Operation, Refusal, Request, State
-from approvals.service import BOT, Service, children_text, follow
+from approvals.service import Service
 from approvals.store import Store, later, seconds_between
 from approvals.work import Work
 

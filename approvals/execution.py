@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from approvals.alarms import raise_alarm
+from approvals.following import BOT, follow, is_over
 from approvals.hooks import Hooks
 from approvals.policy import Policy
 from approvals.request import AFTER_ANOTHER, AFTER_FIRST, OPEN, Ending, Outcome, Refusal, Request, State
-from approvals.service import BOT, follow, is_over
 from approvals.store import Store
 from approvals.work import Work
 
@@ -154,8 +154,7 @@ class Execution:
         """The state that follows; None where the row does not move by this answer."""
         if request.state not in {State.EXECUTING, State.UNKNOWN}:
             return None
-        alone = request.attempt == attempt and request.doubtful_attempt in (None, attempt)
-        to = (AFTER_FIRST if alone else AFTER_ANOTHER)[outcome.ending]
+        to = (AFTER_FIRST if _is_alone(request, attempt) else AFTER_ANOTHER)[outcome.ending]
         if to is request.state or (request.state is State.UNKNOWN and to is State.APPROVED):
             return None
         if request.attempt != attempt and to is State.UNKNOWN:
@@ -183,8 +182,13 @@ class Execution:
     def _evidence(self, request: Request, attempt: int, outcome: Outcome) -> None:
         """An answer that moves nothing is written down; one that contradicts a final state raises an alarm."""
         says = AFTER_FIRST[outcome.ending]
-        if not request.is_open and says in {State.SUCCEEDED, State.QUEUED} and request.state is not State.SUCCEEDED:
-            why = f"A late answer says that {request.id} was done, which is {request.state}."
+        if request.state is State.SUCCEEDED:
+            contradicts = says is State.FAILED and _is_alone(request, attempt)
+        else:
+            contradicts = not request.is_open and says in {State.SUCCEEDED, State.QUEUED}
+        if contradicts:
+            done = "was not done" if says is State.FAILED else "was done"
+            why = f"A late answer says that {request.id} {done}, which is {request.state}."
             raise_alarm(self.store, self.work, why, _shown(outcome), request.id)
         self.store.record(
             "late_answer",
@@ -196,7 +200,7 @@ class Execution:
     def give_up(self, request_id: str, attempt: int, why: str, *, ended: bool = True) -> Request | None:
         """An attempt whose process is gone, or does not come back: nobody can tell what became of it.
 
-        `ended`: it cannot go on any more. Where it can, it stays under way until its process records the end or is gone.
+        `ended`: it cannot go on. Where it can, it stays under way until its process records the end or is gone.
         """
         with self.store.transaction():
             request = self.store.get(request_id)
@@ -211,6 +215,11 @@ class Execution:
     def _followed(self, request: Request) -> Request:
         follow(self.work, self.store, request, self.policy.timing)
         return request
+
+
+def _is_alone(request: Request, attempt: int) -> bool:
+    """Can no other attempt of the request have reached Ottu?"""
+    return request.attempt == attempt and request.doubtful_attempt in (None, attempt)
 
 
 def _shown(outcome: Outcome) -> dict[str, object]:

@@ -13,9 +13,9 @@ from decimal import Decimal
 
 from approvals import money
 from approvals.alarms import raise_alarm
+from approvals.following import BOT, follow
 from approvals.policy import Policy
 from approvals.request import AMOUNT_OPERATIONS, Ending, Operation, Request, State
-from approvals.service import BOT, follow
 from approvals.store import Store
 from approvals.work import Work
 

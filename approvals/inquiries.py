@@ -114,10 +114,14 @@ class Inquiries:
         return bool(sent) and sent[-1]["outcome"] == "no_attempt"
 
     def _sent(self, kind: str, reference: str, session_id: str | None, *, since: str) -> list[dict[str, Any]]:
+        """All for this transaction, by whichever of its names they were asked, as far as the names are known."""
+        session_id = session_id or (self.store.session_of_order(reference) if kind == "order" else None)
         return self.store.rows(
-            "SELECT * FROM work_inquiries WHERE sent_at > :since AND outcome <> 'not_sent' AND (("
-            "reference_kind = :kind AND reference = :reference)"
-            " OR session_id = :session) ORDER BY sent_at, id",
+            "SELECT * FROM work_inquiries WHERE sent_at > :since AND outcome <> 'not_sent' AND ("
+            "(reference_kind = :kind AND reference = :reference) OR session_id = :session"
+            " OR (reference_kind = 'order' AND reference IN (SELECT order_no FROM requests WHERE session_id = :session"
+            " UNION SELECT reference FROM work_inquiries WHERE reference_kind = 'order' AND session_id = :session))"
+            ") ORDER BY sent_at, id",
             since=since,
             kind=kind,
             reference=reference,

@@ -203,3 +203,10 @@ def _why_nothing(submission: Submission, reading: Reading) -> str:
     if queued:
         return f"{money.show(queued, reading.currency or '')} waits at the bank."
     return "All of it was refunded before."
+
+
+def children_text(reading: Reading) -> str | None:
+    """The children as read, one word each: `refunded:5000:<session>`; the baseline for a later comparison."""
+    if reading.children is None:
+        return None
+    return " ".join(f"{child.state}:{child.amount_minor}:{child.session_id or ''}" for child in reading.children)

@@ -6,16 +6,16 @@ down what follows (card, notice, timer). It raises Refusal, with nothing written
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from approvals import money, reading
-from approvals.policy import Members, Policy, Rule, Timing, people
+from approvals.following import BOT, follow, is_over
+from approvals.policy import Members, Policy, Rule, people
 from approvals.reading import Reading
 from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
 from approvals.store import Store, later, seconds_between
+from approvals.terms import check_free, terms_of
 from approvals.work import Work
 
-BOT = "bot"  # the actor of what no person did
 CLICK_COUNTS_SECONDS = 60.0
 
 
@@ -46,7 +46,7 @@ class Service:
                     kind="not_allowed",
                 )
             self._check_rate(submission.requester)
-            self._check_free(self.store.open_by_reference(submission.reference_kind, submission.reference))
+            check_free(self.store.open_by_reference(submission.reference_kind, submission.reference))
             request = self._new(submission)
             self.store.insert(request, submission.requester)
             self.work.arm(f"check:{request.id}", "check", {"request": request.id})
@@ -61,14 +61,6 @@ class Service:
         most = self.policy.timing.commands_per_minute
         if self.store.count_since(requester, later(self.store.now(), seconds=-60)) >= most:
             raise Refusal(f"That is more than {most} requests in a minute. Go on in a minute.", kind="too_many")
-
-    def _check_free(self, other: Request | None, but: str = "") -> None:
-        if other and other.id != but:
-            raise Refusal(
-                f"{other.id} is open for this transaction ({other.operation}, {other.state}, asked by "
-                f"@{other.requester}). One at a time: wait for it, or have it withdrawn.",
-                kind="already_open",
-            )
 
     def _new(self, submission: Submission) -> Request:
         now = self.store.now()
@@ -105,7 +97,7 @@ class Service:
             if request is None or request.state is not State.CHECKING:
                 return None
             try:
-                terms, rule = self._terms(request, read, members)
+                terms, rule = terms_of(self.store, self.policy, request, read, members)
             except Refusal as refusal:
                 return self.refuse(request, refusal)
             seen = as_row(request) | terms
@@ -150,78 +142,6 @@ class Service:
                 request, State.REFUSED, actor=BOT, note={"why": refusal.kind}, changes={"detail": str(refusal)}
             )
         )
-
-    def _terms(self, request: Request, read: Reading, members: Members) -> tuple[dict[str, object], Rule]:
-        submission = _submission(request)
-        reading.check_identity(submission, read)
-        reading.check_state(request.operation, read)
-        if read.session_id:
-            self._check_free(self.store.open_by_session(read.session_id), but=request.id)
-        if read.order_no:
-            self._check_free(self._unread_open(read.order_no), but=request.id)
-        figures = reading.figures(request.operation, read)
-        amount_minor = reading.amount(submission, read, figures.left_minor)
-        rule = self._rule(request, amount_minor, read, members)
-        terms: dict[str, object] = {
-            "session_id": read.session_id,
-            "order_no": read.order_no or (request.reference if request.reference_kind == "order" else None),
-            "amount_minor": amount_minor,
-            "currency": read.currency,
-            "decimals": money.decimals(read.currency) if read.currency else None,
-            "transaction_state": read.state,
-            "transaction_minor": read.amount_minor,
-            **figures.__dict__,
-            "children": children_text(read),
-            "figures_at": read.read_at,
-            "is_sandbox": None if read.is_sandbox is None else int(read.is_sandbox),
-            "gateway": read.gateway,
-            "rule_name": rule.name,
-            "rule_text": rule.text,
-            "rule_hash": rule.hash,
-            "approvals_needed": rule.approvals,
-        }
-        return terms, rule
-
-    def _unread_open(self, order_no: str) -> Request | None:
-        """An open request that goes by the order number alone, because Ottu knew no session for it."""
-        found = self.store.open_by_reference("order", order_no)
-        return found if found and found.session_id is None else None
-
-    def _rule(self, request: Request, amount_minor: int | None, read: Reading, members: Members) -> Rule:
-        amount_of_rule = read.amount_minor if amount_minor is None else amount_minor
-        rule = self.policy.rule_for(request.operation, amount_of_rule, read.currency)
-        if rule is None:
-            raise Refusal("No rule of the policy covers this, so it is not possible here.", kind="no_rule")
-        if rule.block is not None:
-            raise Refusal(rule.block, kind="blocked")
-        if not self.policy.may_ask(rule, request.requester, members):
-            raise Refusal(
-                f"You may not ask for this: the rule “{rule.name}” lets {', '.join(rule.ask)} ask.", kind="not_allowed"
-            )
-        for problem in (
-            self.policy.reason_problem(rule, request.reason),
-            self.policy.obstacle(rule, request.requester, members),
-        ):
-            if problem:
-                raise Refusal(problem, kind="rule")
-        if amount_minor is not None and read.currency:
-            self._check_limits(request, read, amount_minor, read.currency)
-        return rule
-
-    def _check_limits(self, request: Request, read: Reading, amount_minor: int, currency: str) -> None:
-        for limit in self.policy.limits_for(request.operation, currency):
-            since = later(self.store.now(), seconds=-limit.within_seconds)
-            where: Mapping[str, str] = {
-                "requester": {"requester": request.requester},
-                "transaction": {"session_id": read.session_id or ""},
-                "all": {},
-            }[limit.per]
-            already = sum(
-                self.store.total_minor(operation, currency, since, where=where) for operation in limit.operations
-            )
-            problem = self.policy.over_limit(limit, already, amount_minor, currency)
-            if problem:
-                raise Refusal(problem, kind="limit")
 
     # --- deciding
 
@@ -364,54 +284,3 @@ class Service:
             request_id=known,
             data={"wanted": wanted, "why": refusal.kind, **({} if known or not request_id else {"named": request_id})},
         )
-
-
-NOTICED = frozenset(
-    {
-        State.REFUSED,
-        State.REJECTED,
-        State.EXPIRED,
-        State.LAPSED,
-        State.SUCCEEDED,
-        State.FAILED,
-        State.QUEUED,
-        State.UNKNOWN,
-    }
-)
-
-
-def is_over(request: Request, now: str, lapse_after_seconds: float) -> bool:
-    """Is the time over in which an approved request may start? It counts from the quorum and is never reset."""
-    return seconds_between(later(request.quorum_at or request.state_at, seconds=lapse_after_seconds), now) >= 0
-
-
-def follow(work: Work, store: Store, request: Request, timing: Timing) -> None:
-    """Put down what a move asks for: the card, a notice, the execution, a timer. In the move's transaction."""
-    if request.digest is not None:
-        work.arm(f"card:{request.id}", "card", {"request": request.id})
-    if request.state in NOTICED or (request.state is State.WITHDRAWN and request.detail):  # not by who asked
-        seq, _ = store.head()
-        work.add(f"notice:{request.id}:{request.version}", "notice", {"request": request.id, "seq": seq})
-    if request.state is State.APPROVED and request.attempt == 0:
-        work.arm(f"execute:{request.id}", "execute", {"request": request.id})
-        over_at = later(request.quorum_at or request.state_at, seconds=timing.lapse_after_seconds)
-        work.arm(f"lapse:{request.id}", "lapse", {"request": request.id}, due_at=over_at)
-    if request.state is State.UNKNOWN and not request.restored:
-        over_at = later(request.state_at, seconds=timing.settle_seconds)
-        work.arm(f"close:{request.id}", "close", {"request": request.id}, due_at=over_at)
-    if request.state is State.QUEUED:
-        first = later(request.state_at, seconds=timing.inquiry_gap_seconds)
-        over_at = later(request.state_at, days=timing.queued_days)
-        work.arm(f"queued:{request.id}", "queued", {"request": request.id}, due_at=first)
-        work.arm(f"overdue:{request.id}", "overdue", {"request": request.id}, due_at=over_at)
-
-
-def _submission(request: Request) -> Submission:
-    return Submission(**{name: getattr(request, name) for name in Submission.__dataclass_fields__})
-
-
-def children_text(read: Reading) -> str | None:
-    """The children as read, one word each: `refunded:5000:<session>`; the baseline for a later comparison."""
-    if read.children is None:
-        return None
-    return " ".join(f"{child.state}:{child.amount_minor}:{child.session_id or ''}" for child in read.children)

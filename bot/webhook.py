@@ -31,17 +31,20 @@ def hook_of(document: Mapping[str, object]) -> Hook:
     """A verified webhook, reduced. Fields of wrong types count as not there, and then it proves nothing."""
     answer = ottu.OperationAnswer.read(document)
     txn = answer.txn
-    amount = answer.amount if answer.amount is not None else txn.amount if txn else None
+    amounts = {said.amount for said in (answer, txn) if said and said.amount is not None}
+    currencies = {_text(document.get("currency_code")), txn.currency_code if txn else None} - {None}
+    is_of_one = len(amounts) <= 1 and len(currencies) <= 1
+    amount = answer.amount if answer.amount is not None else next(iter(amounts), None)
     return Hook(
         signed=tuple(sorted(ottu.signed_fields(document))),
-        ending=ENDINGS.get(answer.verdict, Ending.UNKNOWN),
+        ending=ENDINGS.get(answer.verdict, Ending.UNKNOWN) if is_of_one else Ending.UNKNOWN,
         order_no=answer.order_no,
         session_id=answer.session_id,
         operation=answer.operation,
         amount=None if amount is None else format(amount, "f"),
-        currency=_text(document.get("currency_code")) or (txn.currency_code if txn else None),
+        currency=_text(document.get("currency_code")) or next(iter(currencies), None),
         result=answer.result,
-        state=_text(document.get("state")),
+        state=(_text(document.get("state")) or "").strip().lower() or None,
         child_state=txn.state if txn else None,
         reference_number=answer.reference_number,
         source=_text(document.get("source")),

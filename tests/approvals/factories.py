@@ -1,10 +1,10 @@
-"""Whole valid records, and a desk: the real store on disk with everything that decides, for one or several processes."""
+"""Whole valid records, and a desk: the real store on disk with everything that decides, for one process or several."""
 
 from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from approvals.request import MOVES, SEEN, Operation, Refusal, Request, State, S
 from approvals.service import Service
 from approvals.sqlite import open_database
 from approvals.store import Store, later
-from approvals.work import Work
+from approvals.work import Job, Work
 
 ALICE, BOB, CEM, DENIZ = "U01ALICE", "U02BOB", "U03CEM", "U04DENIZ"
 OUT = "U09DAVE"  # a full member in no group
@@ -33,6 +33,8 @@ KEY = ChainKey(b"a secret of the tests")
 SESSION = "a" * 40
 LONG_AGO = "2020-01-01T00:00:00.000Z"
 FAR_OFF = "2099-01-01T00:00:00.000Z"
+
+Opener = Callable[[str], "Desk"]  # a desk under the policy of that text
 
 # What may change once a request has left `checking`: where it stands. Everything else was asked, or seen.
 CHANGING = frozenset(
@@ -124,9 +126,9 @@ def a_request(**changes: Any) -> Request:
     )
 
 
-def terms_of(request: Request, **changes: Any) -> dict[str, object]:
+def terms_of(request: Request, **changes: Any) -> dict[str, Any]:
     """All that is set once, while checking: of a partial refund under the rule for money, with its digest."""
-    terms: dict[str, object] = {
+    terms: dict[str, Any] = {
         "session_id": SESSION,
         "order_no": "ORD123",
         "amount_minor": 5_000,
@@ -169,7 +171,7 @@ class Desk:
 
     def ask(self, *, members: Members = MEMBERS, **changes: Any) -> Request:
         """Submit, by a payload of its own."""
-        origin = changes.pop("origin", f"command:{len(list(self.store.events()))}")
+        origin = changes.pop("origin", f"payload:{len(list(self.store.events()))}")
         return self.service.submit(a_submission(origin=origin, **changes), members)
 
     def check(self, request: Request, read: Reading | None = None, members: Members = MEMBERS) -> Request:
@@ -210,6 +212,15 @@ class Desk:
         """The keys of the jobs that are not done."""
         return {row["key"] for row in self.store.rows("SELECT key FROM work_jobs WHERE done_at IS NULL")}
 
+    def job(self, key: str) -> Job:
+        job = self.work.find(key)
+        assert job is not None
+        return job
+
+    def record(self) -> object:
+        """All that is written, to see that nothing was."""
+        return self.store.select("1"), list(self.store.events()), self.store.beside(), self.jobs()
+
     def differences(self) -> list[str]:
         """What an audit finds."""
         rows = {request.id: request for request in self.store.select("1")}
@@ -230,14 +241,6 @@ def open_desk(folder: Path, policy: Policy = POLICY, *, owner: str = "host:1:1",
     execution = Execution(store, work, policy, lambda: f"key:{owner}:{next(numbers)}")
     inquiries = Inquiries(store, policy.timing.inquiry_gap_seconds)
     return Desk(path, policy, store, work, service, execution, inquiries)
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    """One process on an empty database."""
-    opened = open_desk(tmp_path)
-    yield opened
-    opened.store.database.close()
 
 
 @contextmanager

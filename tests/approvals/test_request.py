@@ -23,9 +23,9 @@ from approvals.request import (
     digest,
 )
 
-from .factories import READ, a_request, terms_of
+from .factories import a_request, terms_of
 
-CARD = replace(a_request(), **terms_of(a_request()))  # type: ignore[arg-type]  # the names are those of the row
+CARD = replace(a_request(), **terms_of(a_request()))
 ROW = as_row(CARD)
 
 # The table "States" of the design, written down a second time.
@@ -45,7 +45,7 @@ def test_the_moves_are_those_of_the_design() -> None:
 
 
 def test_every_state_is_open_or_final() -> None:
-    assert OPEN | FINAL == set(State)
+    assert set(State) == OPEN | FINAL
     assert not OPEN & FINAL
     assert {state.value for state in FINAL} == {
         "refused",

@@ -46,7 +46,7 @@ async def test_after_a_throttled_attempt_the_next_answer_is_that_of_a_first(worl
         request = await world.reaches(state, asked.id, hurry=("execute",))
         assert world.keys_sent()[-2:] == [request.tracking_key] * 2
     assert len(world.keys_sent()) == 6
-    assert world.moved() == NOT_MOVED
+    assert world.moved() == []
 
 
 async def test_what_waits_to_be_sent_can_be_withdrawn(world: World) -> None:
@@ -58,7 +58,7 @@ async def test_what_waits_to_be_sent_can_be_withdrawn(world: World) -> None:
     world.hurry("execute")
     await world.quiet()
     assert len(world.operations_sent()) == 1
-    assert world.moved() == NOT_MOVED
+    assert world.moved() == []
 
 
 async def test_ottu_is_down_and_comes_back(tmp_path: Path) -> None:

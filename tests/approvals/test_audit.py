@@ -1,0 +1,284 @@
+"""The chain of events: what an audit finds when something was altered, cut out, added or made up.
+
+The tests tamper as somebody with the database file would: they remove the triggers first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals.audit import GENESIS, UNKEYED, ChainKey, Event, differences, hashed
+from approvals.request import Ending, Outcome, State
+from approvals.store import Store
+
+from .factories import ALICE, BOB, CEM, KEY, MEMBERS, Desk, a_reading, open_desk, put_in, refused
+
+
+def tampering(desk: Desk, *statements: str) -> None:
+    """Raw SQL without any trigger in the way, and without foreign keys."""
+    for row in desk.store.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+        desk.sql(f"DROP TRIGGER {row['name']}")
+    desk.sql("PRAGMA foreign_keys = OFF")
+    for statement in statements:
+        desk.sql(statement)
+
+
+def found_by_audit(desk: Desk, key: ChainKey = KEY) -> list[str]:
+    rows = {request.id: request for request in desk.store.select("1")}
+    return list(differences(desk.store.events(), rows, key, desk.store.beside()))
+
+
+@pytest.fixture
+def told(desk: Desk) -> Desk:
+    """A desk with a life behind it: two approvals, one taken back, an execution, a refusal; 8 events."""
+    request = desk.pending(asked_amount="16.000")  # 1 submitted, 2 pending
+    request = desk.approve(request, BOB)  # 3
+    desk.service.unapprove(request.id, BOB)  # 4
+    desk.approve(request, BOB, CEM)  # 5, 6
+    desk.execution.claim(request.id)  # 7
+    desk.execution.settle(request.id, 1, Outcome(Ending.SUCCEEDED, "", 16_000, "REF1"))  # 8
+    return desk
+
+
+# --- all is well
+
+
+def test_a_record_that_nobody_touched_has_no_differences(told: Desk) -> None:
+    assert told.kinds() == [
+        "submitted",
+        "pending",
+        "approval",
+        "approval_taken_back",
+        "approval",
+        "approval",
+        "executing",
+        "succeeded",
+    ]
+    assert found_by_audit(told) == []
+
+
+def test_an_empty_record_has_no_differences(desk: Desk) -> None:
+    assert found_by_audit(desk) == []
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_every_state_is_made_by_its_events(desk: Desk, state: State) -> None:
+    put_in(desk.store, state)
+    assert found_by_audit(desk) == []
+
+
+def test_each_event_follows_the_one_before(told: Desk) -> None:
+    """The hash is what the documentation says: over all fields of the event, the previous hash among them."""
+    prev = GENESIS
+    for number, event in enumerate(told.store.events(), start=1):
+        assert (event.seq, event.prev, event.key_id) == (number, prev, KEY.id)
+        fields = [event.seq, event.at, event.request_id, event.kind, event.actor, event.from_state, event.to_state]
+        fields += [event.version, event.data, event.key_id, event.prev]
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        assert event.hash == hmac.new(KEY.secret, text, hashlib.sha256).hexdigest()
+        assert ChainKey().hash(hashed(event)) == hashlib.sha256(text).hexdigest()
+        prev = event.hash
+    assert told.store.head() == (number, prev)
+
+
+def test_every_move_has_exactly_one_event_that_names_its_version(told: Desk) -> None:
+    (request,) = told.store.select("1")
+    events = list(told.store.events(request.id))
+    assert [event.version for event in events] == list(range(1, request.version + 1))
+    assert events[-1].to_state == request.state.value
+    assert all(after.from_state == before.to_state for before, after in pairwise(events))
+
+
+# --- something was done to it
+
+
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("UPDATE events SET data = replace(data, '16000', '99000') WHERE seq = 2", "event 2: was altered"),
+        ("UPDATE events SET actor = 'U09DAVE' WHERE seq = 6", "event 6: was altered"),
+        ("UPDATE events SET at = '2020-01-01T00:00:00.000Z' WHERE seq = 1", "event 1: was altered"),
+        ("UPDATE events SET kind = 'reading' WHERE seq = 4", "event 4: was altered"),
+        ("UPDATE events SET version = 9 WHERE seq = 4", "event 4: was altered"),
+        ("UPDATE events SET request_id = NULL WHERE seq = 7", "event 7: was altered"),
+        ("UPDATE events SET to_state = 'failed' WHERE seq = 8", "event 8: was altered"),
+        ("UPDATE events SET from_state = 'unknown' WHERE seq = 8", "event 8: was altered"),
+        ("UPDATE events SET prev = hash WHERE seq = 5", "event 5: does not follow the one before"),
+        ("UPDATE events SET key_id = 'another' WHERE seq = 5", "event 5: was written with another key (another)"),
+        ("DELETE FROM events WHERE seq = 4", "event 5: does not follow the one before"),
+        ("DELETE FROM events WHERE seq = 4", "event 5: expected 4"),
+        ("DELETE FROM events WHERE seq = 1", "event 2: expected 1"),
+        ("UPDATE requests SET amount_minor = 99000", "R-0001: the row differs from its events in amount_minor"),
+        ("UPDATE requests SET detail = 'x', misses = 2", "R-0001: the row differs from its events in detail, misses"),
+        ("UPDATE requests SET reference_number = NULL", "R-0001: the row differs from its events in reference_number"),
+        ("DELETE FROM requests", "R-0001: has events but no row"),
+        (
+            "UPDATE approvals SET person = 'U09DAVE' WHERE id = 3",
+            "R-0001: a row of approvals is missing or was altered",
+        ),
+        (
+            "UPDATE approvals SET person = 'U09DAVE' WHERE id = 3",
+            "R-0001: a row of approvals that no event wrote, or that was altered",
+        ),
+        ("DELETE FROM approvals WHERE id = 1", "R-0001: a row of approvals is missing or was altered"),
+        (
+            "UPDATE approvals SET taken_back_at = given_at WHERE id = 3",
+            "R-0001: a row of approvals that no event wrote, or that was altered",
+        ),
+    ],
+)
+def test_what_was_altered_or_cut_out_is_found(told: Desk, statement: str, finding: str) -> None:
+    tampering(told, statement)
+    assert finding in found_by_audit(told)
+
+
+def test_the_end_that_was_cut_off_is_found_by_the_row(told: Desk) -> None:
+    """Where the last events are cut, the rows say more than the events; and the head is told in the audit channel."""
+    tampering(told, "DELETE FROM events WHERE seq = 8")
+    (finding,) = found_by_audit(told)
+    assert finding.startswith("R-0001: the row differs from its events in answered_minor, ")
+    assert "state" in finding
+
+
+@pytest.mark.parametrize(
+    "name", ["children", "digest", "rule_text", "created_at", "requester", "quorum_at", "figures_at"]
+)
+def test_every_column_of_a_row_is_covered(told: Desk, name: str) -> None:
+    tampering(told, f"UPDATE requests SET {name} = 'something else'")  # noqa: S608 - our own names
+    assert found_by_audit(told) == [f"R-0001: the row differs from its events in {name}"]
+
+
+def test_a_row_without_events_is_found(told: Desk) -> None:
+    columns = ", ".join(
+        {"id": "'R-0666'", "origin": "'x'", "tracking_key": "NULL", "state": "'checking'"}.get(name, name)
+        for name in told.store.select("1")[0].__dict__
+    )
+    tampering(told, f"INSERT INTO requests SELECT {columns} FROM requests")  # noqa: S608 - our own names
+    (finding,) = found_by_audit(told)
+    assert finding.startswith("R-0666: the row differs from its events in ")
+
+
+def test_an_approval_without_an_event_is_found(told: Desk) -> None:
+    tampering(
+        told,
+        "INSERT INTO approvals (request_id, person, digest, given_at) VALUES ('R-0001', 'U09DAVE', '', '')",
+    )
+    assert found_by_audit(told) == ["R-0001: a row of approvals that no event wrote, or that was altered"]
+
+
+def test_events_that_make_no_sense_are_findings_and_no_crash(desk: Desk) -> None:
+    """Somebody with the key (or a mistake of ours) wrote that an approval was taken back that nobody gave."""
+    request = desk.pending()
+    desk.store.record("approval_taken_back", BOB, request_id=request.id)
+    desk.store.record("failed", BOB, request_id=request.id, version=3, data={"confirms": True})
+    assert found_by_audit(desk) == [
+        f"{request.id}: a row of approvals is missing or was altered",
+        f"{request.id}: a row of closings is missing or was altered",
+    ]
+
+
+# --- keys
+
+
+def test_with_a_key_nobody_who_has_only_the_database_can_write_an_event(told: Desk) -> None:
+    """They can compute a hash without the key: it is not keyed, though those before it are."""
+    forger = Store(told.store.database, ChainKey())
+    forger.record("made_up", CEM)
+    assert found_by_audit(told) == ["event 9: is not keyed, but those before it are"]
+
+
+def test_with_a_key_nobody_can_rewrite_the_whole_chain(told: Desk) -> None:
+    """Rewritten without a key from the first event on, it is no chain of this key."""
+    tampering(told)
+    forged, prev = [], GENESIS
+    for event in told.store.events():
+        new = replace(event, key_id=KEY.id, prev=prev, actor=CEM if event.actor == BOB else event.actor)
+        prev = ChainKey(b"guessed").hash(hashed(new))
+        forged.append(replace(new, hash=prev))
+    rows = {request.id: request for request in told.store.select("1")}
+    assert [line for line in differences(forged, rows, KEY) if line.startswith("event")] == [
+        f"event {event.seq}: was altered" for event in forged
+    ]
+
+
+def test_another_key_cannot_verify(told: Desk) -> None:
+    other = ChainKey(b"another secret")
+    assert found_by_audit(told, other) == [
+        f"event {seq}: was written with another key ({KEY.id})" for seq in range(1, 9)
+    ]
+    assert found_by_audit(told, ChainKey())[0] == f"event 1: was written with another key ({KEY.id})"
+
+
+def test_a_key_may_be_given_later(tmp_path: Path) -> None:
+    """What was written before stays unkeyed, and is verified as such."""
+    desk = open_desk(tmp_path, key=ChainKey())
+    desk.ask()
+    assert {event.key_id for event in desk.store.events()} == {UNKEYED}
+    desk.store.database.close()
+    keyed = open_desk(tmp_path)
+    keyed.store.record("first_with_the_key", "bot")
+    assert found_by_audit(keyed) == []
+    keyed.store.database.close()
+
+
+def test_a_key_is_told_by_its_id_and_shown_by_nothing() -> None:
+    assert ChainKey().id == UNKEYED == ""
+    assert len({ChainKey(secret).id for secret in (b"a", b"b", b"")}) == 3
+    assert "secret" not in repr(ChainKey(b"secret"))
+    assert repr(ChainKey(b"secret")) == f"ChainKey(id={ChainKey(b'secret').id!r})"
+
+
+# --- refusals are part of it
+
+
+def test_the_chain_goes_on_over_refused_attempts_and_several_requests(desk: Desk) -> None:
+    first = desk.pending()
+    second = desk.pending(a_reading(session_id="b" * 40, order_no="ORD9"), reference="ORD9", requester=BOB)
+    with refused("self_approval") as info:
+        desk.service.approve(first.id, ALICE, first.digest or "", MEMBERS)
+    desk.service.refused_attempt(ALICE, "approve", info.value, first.id)
+    desk.approve(second, CEM)
+    assert desk.kinds() == ["submitted", "pending", "submitted", "pending", "refused_attempt", "approval"]
+    assert desk.kinds(first) == ["submitted", "pending", "refused_attempt"]
+    assert found_by_audit(desk) == []
+
+
+# --- any chain, any change
+
+TEXT = st.text(max_size=8)
+
+
+def chain(actors: list[str]) -> list[Event]:
+    events: list[Event] = []
+    for seq, actor in enumerate(actors, start=1):
+        prev = events[-1].hash if events else GENESIS
+        event = Event(seq, "at", None, "kind", actor, None, None, None, "{}", KEY.id, prev, "")
+        events.append(replace(event, hash=KEY.hash(hashed(event))))
+    return events
+
+
+@given(actors=st.lists(TEXT, min_size=2, max_size=6), data=st.data())
+def test_any_change_before_the_end_of_any_chain_is_found(actors: list[str], data: st.DataObject) -> None:
+    """Altered, removed, repeated or put elsewhere."""
+    events = chain(actors)
+    assert list(differences(events, {}, KEY)) == []
+    place = data.draw(st.integers(0, len(events) - 2))
+    how = data.draw(st.sampled_from(["alter", "remove", "repeat", "swap"]))
+    if how == "alter":
+        events[place] = replace(events[place], actor=events[place].actor + "x")
+    elif how == "remove":
+        del events[place]
+    elif how == "repeat":
+        events.insert(place, events[place])
+    else:
+        events[place], events[place + 1] = events[place + 1], events[place]
+    assert list(differences(events, {}, KEY))

@@ -1,0 +1,85 @@
+"""How the database is opened: durable, whole, and by several processes at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from approvals import sqlite
+from approvals.audit import ChainKey
+from approvals.request import State
+from approvals.store import Store
+
+from .factories import (
+    Desk,
+    another,
+    database_refuses,
+    found,
+    open_desk,
+    put_in,
+)
+
+
+def test_the_settings_that_make_a_commit_durable_are_on(desk: Desk) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert wanted == sqlite.DURABLE
+    assert {name: desk.store.rows(f"PRAGMA {name}")[0][name] for name in wanted} == wanted
+
+
+def test_a_database_that_does_not_take_the_settings_is_not_used() -> None:
+    """One in memory has no log that could be written ahead."""
+    with pytest.raises(RuntimeError, match="did not take the durable settings"):
+        sqlite.open_database(Path(":memory:"))
+
+
+def test_a_file_that_is_no_database_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "bot.db").write_text("this is something else, and long enough to be looked at" * 20)
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite.open_database(tmp_path / "bot.db").close()
+
+
+def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
+    desk = open_desk(tmp_path)
+    request = put_in(desk.store, State.PENDING)
+    desk.store.database.close()
+    with another(desk) as other:
+        assert found(other.store.get(request.id)) == request
+        with database_refuses("a request is never deleted"):
+            other.sql("DELETE FROM requests")
+
+
+OPEN_WHEN_TOLD = """
+import sys
+from pathlib import Path
+from approvals.sqlite import open_database
+print("ready", flush=True)
+sys.stdin.readline()
+database = open_database(Path(sys.argv[1]))
+print(database.execute("SELECT count(*) FROM requests").fetchone()[0])
+"""
+
+
+def test_two_processes_may_make_the_database_at_once(tmp_path: Path) -> None:
+    """The first start of two replicas: one of them makes the tables, the other finds them."""
+    path = tmp_path / "bot.db"
+    command = [sys.executable, "-W", "ignore", "-c", OPEN_WHEN_TOLD, str(path)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[0] for process in processes] == ["0\n"] * len(processes)
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    store = Store(sqlite.open_database(path), ChainKey())
+    assert put_in(store, State.PENDING).version == 2
+    store.database.close()
