@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,13 +84,19 @@ Rows = Mapping[str, list[dict[str, Any]]]  # the tables `approvals` and `closing
 
 
 def differences(
-    events: Iterable[Event], rows: Mapping[str, Request], key: ChainKey, beside: Rows | None = None
+    events: Iterable[Event],
+    rows: Mapping[str, Request],
+    key: ChainKey,
+    beside: Rows | None = None,
+    *,
+    unkeyed_until: int = 0,
 ) -> Iterator[str]:
     """What does not agree: a broken chain, a row that its events do not make. Nothing where all is well.
 
-    `beside`: the rows of `approvals` and `closings`, which are derived from the events too.
+    `beside`: the rows of `approvals` and `closings`, which are derived from the events too. With a key, every event but
+    the first `unkeyed_until` must be keyed: else whoever has only the database could write all of it anew without one.
     """
-    prev, seq, keyed = GENESIS, 0, False
+    prev, seq = GENESIS, 0
     derived: dict[str, dict[str, object]] = {}
     words = _Words()
     for event in events:
@@ -101,11 +108,10 @@ def differences(
             yield f"event {event.seq}: does not follow the one before"
         if event.key_id not in {UNKEYED, key.id}:
             yield f"event {event.seq}: was written with another key ({event.key_id})"
-        elif keyed and event.key_id == UNKEYED:
-            yield f"event {event.seq}: is not keyed, but those before it are"
+        elif key.secret and event.key_id == UNKEYED and event.seq > unkeyed_until:
+            yield f"event {event.seq}: is not keyed"
         elif (ChainKey() if event.key_id == UNKEYED else key).hash(hashed(event)) != event.hash:
             yield f"event {event.seq}: was altered"
-        keyed = keyed or event.key_id != UNKEYED
         prev = event.hash
         if event.request_id is not None:
             derived.setdefault(event.request_id, {}).update(event.facts.get("set", {}))
@@ -151,12 +157,11 @@ class _Words:
     def differences(self, beside: Rows) -> Iterator[str]:
         for table, made in (("approvals", self.approvals), ("closings", self.closings)):
             kept = [{name: value for name, value in row.items() if name != "id"} for row in beside.get(table, [])]
-            for row in kept:
-                if row not in made:
-                    yield f"{row['request_id']}: a row of {table} that no event wrote, or that was altered"
-            for row in made:
-                if row not in kept:
-                    yield f"{row['request_id']}: a row of {table} is missing or was altered"
+            counted = [Counter(json.dumps(row, sort_keys=True) for row in one) for one in (kept, made)]
+            for row in counted[0] - counted[1]:
+                yield f"{json.loads(row)['request_id']}: a row of {table} that no event wrote, or that was altered"
+            for row in counted[1] - counted[0]:
+                yield f"{json.loads(row)['request_id']}: a row of {table} is missing or was altered"
 
 
 def _row_differences(derived: Mapping[str, Mapping[str, object]], rows: Mapping[str, Request]) -> Iterator[str]:

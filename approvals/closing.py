@@ -10,14 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from approvals.alarms import raise_alarm
 from approvals.following import BOT, follow
 from approvals.policy import Members, Policy
-from approvals.reading import Child, Reading, children_text
+from approvals.reading import Child, Reading, children_text, figures
 from approvals.request import Operation, Refusal, Request, State
 from approvals.service import Service
 from approvals.store import Store, later, seconds_between
 from approvals.work import Work
 
+FRESH_SECONDS_MINIMUM = 60.0
 BASELINE_SECONDS = 30 * 60  # what was read before may be at most so much older than the send
 KINDS: dict[Operation, dict[str, State]] = {
     Operation.REFUND: {
@@ -72,10 +74,13 @@ class Closing:
             request = self._undecided(request_id)
             if request is None:
                 return None
+            if not self._is_of(request, read):
+                return self._seen(request, Found.UNCLEAR, read)
             new = new_children(request, read)
             if new is not None and self._baseline_holds(request):
                 if not new:
-                    return self._seen(request, Found.NOTHING_NEW, read)
+                    found = Found.NOTHING_NEW if _same_sums(request, read) else Found.UNCLEAR
+                    return self._seen(request, found, read)
                 to = _state_of(request, new)
                 if to is request.state:
                     return Found.UNCLEAR  # a queued one that is still queued
@@ -89,6 +94,8 @@ class Closing:
             request = self._undecided(request_id)
             if request is None:
                 return None
+            if not self._is_of(request, read):
+                return self._seen(request, Found.UNCLEAR, read)
             if read.state == TARGET_STATES.get(request.operation):
                 return self._proven(request, State.SUCCEEDED, f"Ottu says that it is {read.state}")
             found = Found.NOTHING_NEW if read.state == request.transaction_state else Found.UNCLEAR
@@ -101,13 +108,28 @@ class Closing:
             if request is not None:
                 self._seen(request, Found.UNREADABLE, None)
 
+    def _is_of(self, request: Request, read: Reading) -> bool:
+        """Is what was read the request's own transaction, in all that it says of itself? An alarm where it is not."""
+        said = (
+            (read.session_id, request.session_id),
+            (read.order_no, request.order_no),
+            (read.currency, request.currency),
+            (read.amount_minor, request.transaction_minor),
+        )
+        if all(theirs is None or ours is None or theirs == ours for theirs, ours in said):
+            return True
+        why = f"Ottu was asked about the transaction of {request.id} and answered with another one."
+        raise_alarm(self.store, self.work, why, {"answered": [theirs for theirs, _ in said]}, request.id)
+        return False
+
     def _undecided(self, request_id: str) -> Request | None:
         request = self.store.get(request_id)
         return request if request and request.state in {State.UNKNOWN, State.QUEUED} else None
 
     def _baseline_holds(self, request: Request) -> bool:
         """Was the card's reading recent at the send, and has nobody else acted since, as far as webhooks tell?"""
-        sent = [event.at for event in self.store.events(request.id) if event.to_state == State.EXECUTING]
+        first = request.doubtful_attempt or request.attempt  # the first that may have reached Ottu
+        sent = [e.at for e in self.store.events(request.id) if e.facts.get("set", {}).get("attempt") == first]
         if not sent or request.figures_at is None or request.children is None:
             return False
         if seconds_between(request.figures_at, sent[0]) > BASELINE_SECONDS:
@@ -127,7 +149,7 @@ class Closing:
         data = {"found": found.value, "state": state, "children": children, "attempt": request.attempt}
         if request.state is State.UNKNOWN:
             last = self.last_reading(request)
-            if last is None or last != data:
+            if last is None or {**last, "at": None} != {**data, "at": None} or not self._is_fresh(last):
                 moved = self.store.move(request, request.state, actor=BOT, kind="reading", note=data)
                 follow_card(self.work, moved)
         return found
@@ -138,8 +160,20 @@ class Closing:
             if event.to_state == State.EXECUTING:
                 return None
             if event.kind == "reading":
-                return {key: event.facts.get(key) for key in ("found", "state", "children", "attempt")}
+                return {key: event.facts.get(key) for key in ("found", "state", "children", "attempt")} | {
+                    "at": event.at
+                }
         return None
+
+    def _is_fresh(self, reading: dict[str, object]) -> bool:
+        """A reading counts for as long as Ottu would not let us make another."""
+        age = seconds_between(str(reading["at"]), self.store.now())
+        return age <= max(self.policy.timing.inquiry_gap_seconds, FRESH_SECONDS_MINIMUM)
+
+    def has_fresh_reading(self, request: Request) -> bool:
+        """May a decision rest on what was read last?"""
+        last = self.last_reading(request)
+        return last is not None and self._is_fresh(last)
 
     def overdue(self, request_id: str) -> Request | None:
         """The bank has not decided for too long: nobody can tell any more."""
@@ -176,6 +210,7 @@ class Closing:
             and request.operation.moves_money
             and request.destination == "pg"
             and self._nothing_new(request)
+            and not self.work.others_acted(request.session_id, request.order_no, request.figures_at or "")
         )
 
     def check_resend(self, request: Request, person: str, members: Members) -> None:
@@ -308,30 +343,45 @@ def new_children(request: Request, read: Reading) -> list[Child] | None:
     if read.children is None or request.children is None:
         return None
     before, now = parse_children(request.children), list(read.children)
-    if not all(child.session_id for child in [*before, *now]):
+    names = [[child.session_id for child in children] for children in (before, now)]
+    if not all(names[0] + names[1]) or any(len(set(one)) != len(one) for one in names):
         return _by_count(request, before, now)
     known = {child.session_id for child in before}
+    still = {(child.session_id, *_kind(child)) for child in now}
+    if any((child.session_id, *_kind(child)) not in still for child in before):  # gone, or of another kind or amount
+        return None
     new = [child for child in now if child.session_id not in known]
-    gone = known - {child.session_id for child in now}
-    return None if gone or any(child.state not in KINDS[request.operation] for child in new) else new
+    return None if any(child.state not in KINDS[request.operation] for child in new) else new
+
+
+def _kind(child: Child) -> tuple[str, int]:
+    """What is matched: all states of a refund are one kind, because the bank moves it from one to the next."""
+    return ("refund" if child.state in KINDS[Operation.REFUND] else child.state, child.amount_minor)
 
 
 def _by_count(request: Request, before: list[Child], now: list[Child]) -> list[Child] | None:
     """Without session ids: what there is more of, by kind and amount; all states of a refund are one kind."""
 
-    def kind(child: Child) -> tuple[str, int]:
-        return ("refund" if child.state in KINDS[Operation.REFUND] else child.state, child.amount_minor)
-
-    more = Counter(map(kind, now)) - Counter(map(kind, before))
-    if Counter(map(kind, before)) - Counter(map(kind, now)):
+    more = Counter(map(_kind, now)) - Counter(map(_kind, before))
+    if Counter(map(_kind, before)) - Counter(map(_kind, now)):
         return None
     new: list[Child] = []
     for wanted, count in more.items():
-        same = [child for child in now if kind(child) == wanted]
+        same = [child for child in now if _kind(child) == wanted]
         if len(same) != count and len({child.state for child in same}) > 1:
             return None  # an older one of the same amount has another state: which is the new one?
         new += same[-count:]
     return None if any(child.state not in KINDS[request.operation] for child in new) else new
+
+
+def _same_sums(request: Request, read: Reading) -> bool:
+    """Are the sums what they were on the card? Where no child is new but a sum is, something was overlooked."""
+    now = figures(request.operation, read)
+    return (now.taken_minor, now.refunded_minor, now.queued_minor) == (
+        request.taken_minor,
+        request.refunded_minor,
+        request.queued_minor,
+    )
 
 
 def _state_of(request: Request, new: list[Child]) -> State | None:

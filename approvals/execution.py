@@ -75,7 +75,8 @@ class Execution:
                     changes={"restored": 1, "detail": "the database was put back from a copy"},
                 )
                 self._followed(moved)
-            self.work.set_fact(PAUSED, {"by": BOT, "reason": why, "since": self.store.now()})
+            if not self.is_paused():
+                self.work.set_fact(PAUSED, {"by": BOT, "reason": why, "since": self.store.now()})
             sentence = f"This database was put back from a copy: {why}. Executions are paused."
             raise_alarm(self.store, self.work, sentence, {"open_requests": len(requests)})
             return len(requests)
@@ -157,6 +158,8 @@ class Execution:
         to = (AFTER_FIRST if _is_alone(request, attempt) else AFTER_ANOTHER)[outcome.ending]
         if to is request.state or (request.state is State.UNKNOWN and to is State.APPROVED):
             return None
+        if request.restored and to is State.QUEUED:
+            return None  # people are asked about it already; that it is queued is written down for them
         if request.attempt != attempt and to is State.UNKNOWN:
             return None  # the attempt under way decides
         if to is State.APPROVED and outcome.ending is Ending.NOT_SENT and request.misses + 1 >= MOST_MISSES:

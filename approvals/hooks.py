@@ -6,6 +6,7 @@ success and txn. So a webhook is proof only by what is signed, and only where al
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ AFTER_HOOK: dict[Ending, State] = {
     Ending.FAILED: State.FAILED,
 }
 UNSENT = frozenset({State.CHECKING, State.PENDING, State.APPROVED})
+WEBHOOK = "webhook"  # how a reference became known
 NOBODY = "An operation that nobody asked this bot for."
 
 
@@ -62,6 +64,12 @@ class Hook:
         return cls(**facts | {"signed": tuple(facts["signed"]), "ending": Ending(facts["ending"])})
 
     @property
+    def signed_digest(self) -> str:
+        """What its signed fields say, as one word."""
+        said = [self.order_no, self.reference_number, self.amount, self.currency, self.result, self.state, self.signed]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+    @property
     def shown(self) -> dict[str, object]:
         """What an alarm says of it."""
         names = ("operation", "amount", "currency", "order_no", "session_id", "result", "reference_number", "source")
@@ -85,11 +93,11 @@ class Hooks:
                 self._of_known(owner, hook)
                 return
             ours = [request for request in self._candidates(hook) if agrees(request, hook)]
-            if known is not None:
-                self._look_at(ours, hook)  # known before, from elsewhere: it proves nothing
+            if known is not None and known.source == WEBHOOK:
+                self._look_at(ours, hook)  # it was told before, of somebody else's operation
                 return
             for request in ours:
-                if self._of_ours(request, hook):
+                if self._of_ours(request, hook, is_new=known is None):
                     return
             self._nobody_asked(hook, ours)
 
@@ -114,24 +122,32 @@ class Hooks:
         to = AFTER_HOOK.get(hook.ending)
         if to is None or to is request.state or not is_proof(request, hook):
             return
+        if request.state is State.QUEUED and to is State.SUCCEEDED and hook.child_state is None:
+            self._look_at([request], hook)  # whether the bank has decided stands in a field that is not signed
+            return
+        if request.restored and to is State.QUEUED:
+            return
         if request.state in {State.QUEUED, State.UNKNOWN}:
             self._moved(request, to, hook)
         elif request.state is not State.EXECUTING and not (to is State.QUEUED and request.state is State.SUCCEEDED):
             self._alarm(f"A webhook says {hook.ending} of {request.id}, which is {request.state}.", hook, request)
 
-    def _of_ours(self, request: Request, hook: Hook) -> bool:
-        """A new reference that agrees with a request of ours. False where it cannot be that request's."""
+    def _of_ours(self, request: Request, hook: Hook, *, is_new: bool) -> bool:
+        """One that agrees with a request of ours. False where it cannot be that request's.
+
+        `is_new`: its reference was not known before, from a reading or a payment; else it proves nothing.
+        """
         if request.state is State.EXECUTING:
             self.work.keep_hook(request.id, hook.session_id, hook.order_no, hook.as_json())
             return True
         if request.state in {State.UNKNOWN, State.QUEUED} and request.reference_number is None:
-            if is_proof(request, hook) and not (hook.ending is Ending.FAILED and request.attempt > 1):
-                self.work.note_reference(hook.reference_number or "", request.id, "webhook")
+            if is_new and is_proof(request, hook) and not (hook.ending is Ending.FAILED and request.attempt > 1):
+                self.work.note_reference(hook.reference_number or "", request.id, WEBHOOK)
                 self._moved(request, AFTER_HOOK[hook.ending], hook)
             else:
                 self._look_at([request], hook)
             return True
-        return self._of_ended(request, hook)
+        return is_new and self._of_ended(request, hook)
 
     def _of_ended(self, request: Request, hook: Hook) -> bool:
         """The first word on one that has ended without a reference number, where the word is not another one."""
@@ -139,7 +155,7 @@ class Hooks:
             return False
         if request.state not in {State.SUCCEEDED, State.FAILED} or _contradicts(request, hook):
             return False
-        self.work.note_reference(hook.reference_number, request.id, "webhook")
+        self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
         return True
 
     def _look_at(self, requests: list[Request], hook: Hook) -> None:
@@ -167,8 +183,10 @@ class Hooks:
 
     def _nobody_asked(self, hook: Hook, ours: list[Request]) -> None:
         """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's. `ours`: those like it."""
-        if hook.reference_number:
-            self.work.note_reference(hook.reference_number, None, "webhook")
+        name = hook.reference_number or f"without reference: {hook.signed_digest}"
+        if hook.reference_number is None and self.work.reference(name) is not None:
+            return  # told already; what differs is not signed
+        self.work.note_reference(name, None, WEBHOOK)
         self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
         denied = next((request for request in ours if _contradicts(request, hook)), None)
         why = f"A webhook says {hook.ending} of what may be {denied.id}, which is {denied.state}." if denied else NOBODY
@@ -185,12 +203,14 @@ class Hooks:
 
     def _unsent(self, hook: Hook) -> list[Request]:
         states = ", ".join(f"'{state.value}'" for state in sorted(UNSENT))
-        return self.store.select(
+        found = self.store.select(
             f"state IN ({states}) AND ((:session IS NOT NULL AND (session_id = :session OR reference = :session))"
             " OR (:order_no IS NOT NULL AND (order_no = :order_no OR reference = :order_no)))",
             session=hook.session_id,
             order_no=hook.order_no,
         )
+        # The session id is not signed: a signed order number that is another one speaks of another transaction.
+        return [request for request in found if hook.order_no is None or request.order_no in (None, hook.order_no)]
 
     def _alarm(self, why: str, hook: Hook, request: Request | None) -> None:
         facts: Mapping[str, object] = hook.shown

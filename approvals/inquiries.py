@@ -16,6 +16,7 @@ from approvals.store import Store, later, seconds_between
 MOST = 3
 RESERVED = 2  # kept for an unknown outcome while a request is open
 MOST_A_MINUTE = 30
+THROTTLED_SECONDS = 600.0  # Ottu refuses any in a payment's first 10 minutes
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ class Inquiries:
         counted = [row["sent_at"] for row in sent if row["outcome"] != "throttled"]
         waits = [0.0]
         if sent:
-            gap = self.gap_seconds if sent[-1]["outcome"] != "throttled" else min(self.gap_seconds, 600.0)
-            waits.append(gap - seconds_between(sent[-1]["sent_at"], now))
+            waits.append(self._gap_after(sent[-1]) - seconds_between(sent[-1]["sent_at"], now))
         if len(counted) >= most:
             waits.append(86400 - seconds_between(counted[-most], now) if most else 86400.0)
         minute = self.store.rows(
@@ -66,15 +66,30 @@ class Inquiries:
             waits.append(60 - seconds_between(minute[-MOST_A_MINUTE]["sent_at"], now))
         return max(waits)
 
-    def end(self, number: int, outcome: str, answer: Mapping[str, object] | None = None) -> None:
+    def _gap_after(self, last: Mapping[str, Any]) -> float:
+        """How long after the last one. One that was throttled was never made: as Ottu asked, else 10 minutes."""
+        if last["outcome"] != "throttled":
+            return self.gap_seconds
+        asked: float | None = last["retry_after_seconds"]
+        return min(self.gap_seconds, THROTTLED_SECONDS) if asked is None else asked
+
+    def end(
+        self,
+        number: int,
+        outcome: str,
+        answer: Mapping[str, object] | None = None,
+        *,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         """How it ended: `answered` (with the answer, free of personal data), `throttled`, `refused`, `no_attempt`
         (refused, because nobody has tried to pay), `not_sent`, `no_answer`."""
         self.store.database.execute(
-            "UPDATE work_inquiries SET outcome = :outcome, answer = :answer,"
+            "UPDATE work_inquiries SET outcome = :outcome, answer = :answer, retry_after_seconds = :retry_after,"
             " session_id = coalesce(:session_id, session_id) WHERE id = :id",
             {
                 "id": number,
                 "outcome": outcome,
+                "retry_after": retry_after_seconds,
                 "answer": json.dumps(answer) if answer is not None else None,
                 "session_id": answer.get("session_id") if answer else None,
             },

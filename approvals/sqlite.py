@@ -220,6 +220,7 @@ CREATE TABLE work_inquiries (
     session_id TEXT,
     sent_at TEXT NOT NULL,
     outcome TEXT NOT NULL,
+    retry_after_seconds REAL,
     answer TEXT
 ) STRICT
 """,
@@ -411,16 +412,23 @@ def open_database(path: Path) -> Database:
     """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     database = Database(connection, execute_plugins=False)
+    try:
+        _set_up(database)
+    except BaseException:
+        connection.close()
+        raise
+    return database
+
+
+def _set_up(database: Database) -> None:
     _write_ahead(database)
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA foreign_keys = ON")
     settings = {name: database.execute(f"PRAGMA {name}").fetchone()[0] for name in DURABLE}
     if settings != DURABLE:
-        connection.close()
         raise RuntimeError(f"SQLite did not take the durable settings: {settings}")
     with transaction(database):
         migrations.apply(database)
-    return database
 
 
 def _write_ahead(database: Database) -> None:

@@ -59,6 +59,11 @@ class Store:
         self.database = database
         self.key = key
 
+    @property
+    def path(self) -> str:
+        """The database's file."""
+        return str(self.rows("PRAGMA database_list")[0]["file"])
+
     def transaction(self) -> AbstractContextManager[None]:
         return sqlite.transaction(self.database)
 
@@ -266,11 +271,14 @@ class Store:
     # --- sums for limits and rates
 
     def total_minor(self, operation: Operation, currency: str, since: str, *, where: Mapping[str, str]) -> int:
-        """The sum of what is open or succeeded since then, for one operation and currency; `where`: column → value."""
+        """The sum of all that is open, and of what has succeeded since then, for one operation and currency.
+
+        What is open counts however old it is: it may succeed at any moment. `where`: column → value.
+        """
         condition = "".join(f" AND {column} = :{column}" for column in where)
         row = self.rows(
             "SELECT coalesce(sum(amount_minor), 0) AS total FROM requests WHERE operation = :operation"
-            f" AND currency = :currency AND created_at >= :since AND (state IN ({_OPEN}) OR state = 'succeeded')"
+            f" AND currency = :currency AND (state IN ({_OPEN}) OR (state = 'succeeded' AND state_at >= :since))"
             + condition,
             operation=operation.value,
             currency=currency,

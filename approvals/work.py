@@ -123,17 +123,20 @@ class Work:
         """The job is done; where it was armed again meanwhile, it is due at once."""
         self._execute(
             "UPDATE work_jobs SET owner = NULL, again = 0, done_at = CASE WHEN again = 1 THEN NULL ELSE :now END"
-            " WHERE id = :id",
+            " WHERE id = :id AND owner = :owner",
             id=job.id,
             now=self.store.now(),
+            owner=self.owner,
         )
 
     def put_back(self, job: Job, *, seconds: float) -> None:
-        """Not now: due again after so many seconds."""
+        """Not now: due again after so many seconds, or as it was armed meanwhile."""
         self._execute(
-            "UPDATE work_jobs SET owner = NULL, again = 0, due_at = :due WHERE id = :id",
+            "UPDATE work_jobs SET owner = NULL, again = 0, due_at = CASE WHEN again = 1 THEN due_at ELSE :due END"
+            " WHERE id = :id AND owner = :owner",
             id=job.id,
             due=later(self.store.now(), seconds=seconds),
+            owner=self.owner,
         )
 
     def cancel(self, key: str) -> None:
@@ -169,9 +172,15 @@ class Work:
         """Every process that the bookkeeping names, attempts without an end among them."""
         return sorted({*self.owners(), *(attempt.owner for attempt in self.attempts_under_way()), *self._registered()})
 
-    def register(self) -> None:
-        """This process uses the database, even while it holds no job."""
-        self.set_fact(f"process:{self.owner}", {"since": self.store.now()})
+    def register(self, file: str) -> None:
+        """This process uses the database, even while it holds no job; `file` tells the file from its copies."""
+        self.set_fact(f"process:{self.owner}", {"since": self.store.now(), "file": file})
+
+    def processes_of(self, file: str) -> list[str]:
+        """The processes that said that they use this very file."""
+        return [
+            owner for owner in sorted(self._registered()) if (self.fact(f"process:{owner}") or {}).get("file") == file
+        ]
 
     def forget_process(self, owner: str) -> None:
         """That process has ended."""

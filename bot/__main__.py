@@ -53,13 +53,17 @@ def put_back(arguments: argparse.Namespace) -> int:
     return restore(load_settings(), arguments.source, sure=arguments.yes)
 
 
-def verify(_arguments: argparse.Namespace) -> int:
+def verify(arguments: argparse.Namespace) -> int:
     """Recompute the chain of events, and derive every row from it anew."""
     store = open_store(load_settings())
     try:
         found = list(
             differences(
-                store.events(), {request.id: request for request in store.select("1")}, store.key, store.beside()
+                store.events(),
+                {request.id: request for request in store.select("1")},
+                store.key,
+                store.beside(),
+                unkeyed_until=arguments.unkeyed_until,
             )
         )
         seq, head = store.head()
@@ -83,16 +87,26 @@ def show_version(_arguments: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ottu-bot", description="Two-person approval in Slack for Ottu.")
     parser.set_defaults(do=run)
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="command")
     commands.add_parser("run", help="run the bot (the default)").set_defaults(do=run)
     showing = commands.add_parser("demo", help="show the main job with a local Slack and a local Ottu")
     showing.add_argument("--once", action="store_true", help="end afterwards, also at a terminal")
     showing.set_defaults(do=demo)
     commands.add_parser("doctor", help="try everything that the bot needs, and say what to do").set_defaults(do=examine)
-    policy = commands.add_parser("policy", help="about the policy file").add_subparsers(metavar="", required=True)
+    policy = commands.add_parser("policy", help="about the policy file").add_subparsers(
+        metavar="command", required=True
+    )
     policy.add_parser("check", help="is it right, and who can approve what").set_defaults(do=check_policy)
-    auditing = commands.add_parser("audit", help="about the record").add_subparsers(metavar="", required=True)
-    auditing.add_parser("verify", help="is the record whole and unaltered").set_defaults(do=verify)
+    auditing = commands.add_parser("audit", help="about the record").add_subparsers(metavar="command", required=True)
+    verifying = auditing.add_parser("verify", help="is the record whole and unaltered")
+    verifying.add_argument(
+        "--unkeyed-until",
+        type=int,
+        default=0,
+        metavar="SEQ",
+        help="AUDIT_KEY was set after this event; known to you only",
+    )
+    verifying.set_defaults(do=verify)
     copying = commands.add_parser("backup", help="copy the database, while the bot runs")
     copying.add_argument("target", type=Path, help="a new file")
     copying.set_defaults(do=back_up)

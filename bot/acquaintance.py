@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.policy import Policy, findings
 from approvals.work import Work
+from bot.delivery import ME
 from bot.inbox import APP
 from bot.people import TOKEN_REFUSED, UNREACHABLE, People, SlackDown, slack_code
 
@@ -62,6 +63,7 @@ class Acquaintance:
     async def _introduce(self) -> None:
         me = await self.client.auth_test()
         self.people.team_id = str(me["team_id"])
+        self.work.set_fact(ME, {"user": me.get("user_id"), "bot": me.get("bot_id")})
         if me.get("bot_id"):
             with contextlib.suppress(SlackApiError):
                 known = await self.client.bots_info(bot=str(me["bot_id"]))

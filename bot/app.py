@@ -27,7 +27,7 @@ from approvals.audit import ChainKey
 from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.inquiries import Inquiries
-from approvals.policy import Policy, PolicyError, load
+from approvals.policy import Policy, PolicyError, findings, load
 from approvals.request import State
 from approvals.service import Service
 from approvals.sqlite import open_database
@@ -56,6 +56,7 @@ RECOVER_SECONDS = 10.0
 DATABASE = "database_id"  # the fact: the name by which markers know this database
 ACCOUNT = "ottu_base_url"  # the fact: to which account this database belongs
 GRACE_SECONDS = 1.0
+WENT_WRONG = "Something went wrong here. `/ottu pending` shows what is open; the bot's log shows why."
 
 
 def new_request_id(length: int) -> str:
@@ -69,14 +70,24 @@ def new_tracking_key() -> str:
 def read_policy(settings: Settings) -> Policy:
     """Raises CannotStart where there is no policy file, or a wrong one."""
     try:
-        text = settings.policy_file.read_text(encoding="utf-8")
-        return load(text, loopback=settings.ottu_on_loopback)
+        policy = load(settings.policy_file.read_text(encoding="utf-8"), loopback=settings.ottu_on_loopback)
     except (OSError, UnicodeDecodeError) as error:
         raise CannotStart(
             f"POLICY_FILE {settings.policy_file} cannot be read ({type(error).__name__}); copy policy.example.toml"
         ) from None
     except PolicyError as error:
         raise CannotStart(f"{settings.policy_file}: {error}") from None
+    return policy
+
+
+def check_people(settings: Settings, policy: Policy) -> None:
+    """Can each rule be satisfied? Where no group needs Slack for an answer, that is known before anything starts."""
+    if any(entry.startswith("S") for entries in policy.groups.values() for entry in entries):
+        return
+    members = {name: frozenset(entries) for name, entries in policy.groups.items()}
+    for finding in findings(policy, members):
+        if finding.level == "error":
+            raise CannotStart(f"{settings.policy_file}: {finding.sentence}")
 
 
 def open_store(settings: Settings) -> Store:
@@ -154,6 +165,7 @@ class Bot:
     def build(cls, settings: Settings, own_clock: Callable[[], float] = time.monotonic) -> Bot:
         """Raises CannotStart. Asks nothing of Slack or Ottu yet. `own_clock`: seconds, which nobody can set."""
         policy = read_policy(settings)
+        check_people(settings, policy)
         store = open_store(settings)
         work = Work(store, processes.this_process())
         credentials = Credentials(settings)
@@ -190,9 +202,7 @@ class Bot:
             user = job.payload.get("user")
             store.record("gave_up", "bot", data={"job": job.key})
             if user:
-                delivery.answer_later(
-                    f"gave_up:{job.key}", str(user), "Something went wrong here; nothing was done. Try again."
-                )
+                delivery.answer_later(f"gave_up:{job.key}", str(user), WENT_WRONG)
 
         worker = Worker(work, tasks.lanes(inbox, executing, policy.timing.parallel), gave_up=gave_up)
         slack = slack_app(credentials, client, work)

@@ -6,6 +6,7 @@ What a copy takes for unsent may have been sent since it was made. So every requ
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 from pathlib import Path
@@ -42,7 +43,7 @@ def restore(settings: Settings, source: Path | None, *, sure: bool) -> int:
     policy = read_policy(settings)
     if source is not None:
         _check(source)
-        _check_nobody_runs(settings)
+    _check_nobody_runs(settings)
     where = source or settings.database_path
     print(f"{where}: every request that is open in it becomes unknown and is never sent again.")
     if not sure and input("Type yes to go on: ").strip() != "yes":
@@ -62,8 +63,10 @@ def _adopt(settings: Settings, store: Store, policy: Policy, why: str) -> None:
     work = Work(store, processes.this_process())
     execution = Execution(store, work, policy, new_tracking_key)
     open_ones = store.in_states(*OPEN)
+    was_paused = execution.is_paused()
     execution.mark_restored(why)
-    execution.resume("restore")
+    if not was_paused:
+        execution.resume("restore")
     Marker(settings.state_directory, store, database_id(work), work.owner).take_over(processes.is_gone)
     for request in open_ones:
         print(f"  {request.id} {request.operation} {request.reference}: was {request.state}, is unknown")
@@ -85,14 +88,18 @@ def _check(source: Path) -> None:
 
 
 def _check_nobody_runs(settings: Settings) -> None:
-    if not settings.database_path.exists():
+    path = settings.database_path
+    if not path.exists():
         return
-    store = open_store(settings)
     try:
-        owners = Work(store, processes.this_process()).all_owners()
+        store = open_store(settings)
+    except CannotStart:
+        return  # it is damaged, or of another account: that may be why it is being replaced
+    try:
+        owners = Work(store, processes.this_process()).processes_of(processes.file_identity(str(path)))
     finally:
         store.database.close()
-    alive = [owner for owner in owners if not processes.is_gone(owner)]
+    alive = [owner for owner in owners if processes.is_alive_here(owner)]
     if alive:
         raise CannotStart(f"the bot is running on this database ({alive[0]}); stop it first")
 
@@ -108,7 +115,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _put_back(source: Path, path: Path) -> None:
     """The old file and its log move aside, not away: restoring the wrong copy must not lose the right one."""
-    for old in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+    aside = next(name for n in itertools.count(1) if not (name := Path(f"{path}.before-restore-{n}")).exists())
+    for ending in ("", "-wal", "-shm"):
+        old = Path(f"{path}{ending}")
         if old.exists():
-            shutil.move(old, f"{old}.before-restore")
+            shutil.move(old, f"{aside}{ending}")
     _copy(source, path)

@@ -26,6 +26,7 @@ from bot.shown import Doubt, Facts, Message
 
 log = logging.getLogger("bot.delivery")
 ANSWER_MINUTES = 30  # so long Slack takes answers at a response_url
+ME = "me"  # the fact: as whom Slack knows us
 BROADCAST = frozenset({State.SUCCEEDED, State.FAILED, State.QUEUED, State.UNKNOWN})  # also shown in the channel itself
 CHANNEL_SECONDS = 60.0  # an archived channel, or one without the bot: look again so often
 
@@ -108,6 +109,9 @@ class Delivery:
             ts = await self.post(request.channel, message)
         except SlackApiError as error:
             self.work.card_not_posted(request.id)
+            text = f"⚠️ The card of {request.id} cannot be posted in the channel: Slack says {slack_code(error)}. "
+            text += "It is tried again every few minutes; ask an administrator to look (is the bot in the channel?)."
+            self.answer_requester(f"no_card:{request.id}", request, text)
             raise_unless_gone(error)
         else:
             self.work.card_shown(request.id, ts=ts, version=request.version)
@@ -145,7 +149,7 @@ class Delivery:
         """The card that a process posted before it could write down where; None where there is none."""
         oldest = later(place.posting_at or "", seconds=-60)
         for message in await self._messages("conversations_history", channel=place.channel, oldest=oldest):
-            if _tells(message, "ottu_request").get("request") == place.request_id:
+            if self._tells(message, "ottu_request").get("request") == place.request_id:
                 self.work.card_shown(place.request_id, ts=str(message["ts"]), version=0)
                 return self.work.card(place.request_id)
         return None
@@ -158,6 +162,16 @@ class Delivery:
             log.warning("history_unreadable", extra={"facts": {"error": slack_code(error)}})
             return []  # a second card does no harm: its buttons are guarded moves
         return list(answer.get("messages") or [])
+
+    def _tells(self, message: dict[str, Any], event_type: str) -> dict[str, Any]:
+        """What the metadata of one of our own messages says; of anybody else's, nothing."""
+        me = self.work.fact(ME) or {}
+        ours = (me.get("user") and message.get("user") == me["user"]) or (
+            me.get("bot") and message.get("bot_id") == me["bot"]
+        )
+        metadata = message.get("metadata") or {}
+        payload = metadata.get("event_payload") if ours and metadata.get("event_type") == event_type else None
+        return payload if isinstance(payload, dict) else {}
 
     # --- notices: results in the thread, refusals to their requester
 
@@ -190,7 +204,7 @@ class Delivery:
         messages = await self._messages(
             "conversations_replies", channel=card.channel, ts=card.ts or "", oldest=later(event.at, seconds=-60)
         )
-        return any(_tells(message, "ottu_result").get("seq") == event.seq for message in messages)
+        return any(self._tells(message, "ottu_result").get("seq") == event.seq for message in messages)
 
     async def call(self, job: Job, request: Request, deciders: list[str]) -> None:
         """Ask those who can decide: each by direct message, or all in the card's thread."""
@@ -244,7 +258,8 @@ class Delivery:
     async def answer(self, job: Job) -> None:
         """By response_url while it is valid, else as a direct message."""
         url, text = job.payload.get("response_url"), str(job.payload["text"])
-        if url and seconds_between(self.store.now(), str(job.payload["until"])) > 0 and job.tries <= 2:
+        until = job.payload.get("until") or later(job.created_at, minutes=ANSWER_MINUTES - 1)
+        if url and seconds_between(self.store.now(), str(until)) > 0 and job.tries <= 2:
             try:
                 answered = await AsyncWebhookClient(str(url), timeout=5, retry_handlers=[]).send(
                     text=text, response_type="ephemeral", replace_original=False
@@ -268,6 +283,8 @@ class Delivery:
             text=message.text,
             blocks=message.blocks or None,
             metadata=message.metadata,
+            parse="none",  # what a person typed links nothing and calls nobody
+            link_names=False,
             unfurl_links=False,
             unfurl_media=False,
             **more,
@@ -292,9 +309,3 @@ def raise_unless_gone(error: SlackApiError) -> None:
     code = slack_code(error)
     log.error("not_delivered", extra={"facts": {"error": code}})
     raise SlackDown(code, CHANNEL_SECONDS if code in GONE else CHANNEL_SECONDS * 5) from None
-
-
-def _tells(message: dict[str, Any], event_type: str) -> dict[str, Any]:
-    metadata = message.get("metadata") or {}
-    payload = metadata.get("event_payload") if metadata.get("event_type") == event_type else None
-    return payload if isinstance(payload, dict) else {}

@@ -169,9 +169,10 @@ async def _channel(client: AsyncWebClient, channel: str) -> Finding:
     try:
         known = (await client.conversations_info(channel=channel))["channel"]
     except SlackApiError as error:
-        return Finding(
-            False, f"channel {channel}", f"Slack says {slack_code(error)}; invite the bot, or correct [channels]"
-        )
+        code = slack_code(error)
+        if code in {"unknown_method", "missing_scope"}:
+            return Finding(None, f"channel {channel}", f"Slack did not say whether the bot is in it ({code})")
+        return Finding(False, f"channel {channel}", f"Slack says {code}; invite the bot, or correct [channels]")
     except UNREACHABLE as error:
         return Finding(False, f"channel {channel}", f"not reached ({type(error).__name__})")
     if known.get("is_archived"):

@@ -10,10 +10,9 @@ import logging
 import sqlite3
 
 import ottu
-from approvals.closing import TARGET_STATES, Closing, Found
+from approvals.closing import KINDS, TARGET_STATES, Closing, Found
 from approvals.execution import Execution, backoff_seconds
 from approvals.inquiries import MOST
-from approvals.reading import Reading
 from approvals.request import Ending, Outcome, Refusal, Request, State
 from approvals.store import Store, later, seconds_between
 from approvals.work import Attempt, Job, Work
@@ -41,6 +40,7 @@ class Executing:
         self, execution: Execution, closing: Closing, reader: Reader, patience: Patience, marker: Marker
     ) -> None:
         self.marker = marker
+        self.file = processes.file_identity(execution.store.path)
         self.execution = execution
         self.closing = closing
         self.reader = reader
@@ -106,9 +106,15 @@ class Executing:
         while True:
             try:
                 return self.execution.settle(claimed.id, claimed.attempt, outcome)
-            except sqlite3.Error as error:
+            except sqlite3.OperationalError as error:
                 log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
                 await asyncio.sleep(1)
+            except (
+                sqlite3.IntegrityError
+            ) as error:  # a mistake of ours: the database refuses the move, people must look
+                log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}}, exc_info=error)
+                refused = Outcome(Ending.UNKNOWN, "the answer could not be written down; see the bot's log")
+                return self.execution.settle(claimed.id, claimed.attempt, refused)
 
     async def resend(self, job: Job) -> None:
         """Somebody who may has pressed "Send again with the same key"."""
@@ -118,6 +124,8 @@ class Executing:
         )
         if claimed is not None:
             await self._send(claimed, claimed_at)
+        elif self.execution.stopped():
+            raise PutBack(STOPPED_SECONDS)
 
     # --- unknown
 
@@ -164,24 +172,21 @@ class Executing:
 
     async def _look(self, request: Request) -> Found | None:
         """Read what became of it. None where that cannot be read: then it is for people."""
+        if request.session_id is None or request.operation not in TARGET_STATES.keys() | KINDS.keys():
+            self.closing.unreadable(request.id)
+            return None
         try:
             if request.operation in TARGET_STATES:
-                return self.closing.by_state(request.id, await self._state(request)) if request.session_id else None
-            return self.closing.by_children(request.id, await self._inquiry(request))
-        except Refusal:
-            return None
-        except ottu.Refused:
+                return self.closing.by_state(request.id, await self.reader.retrieve(request.session_id))
+            stored = await self.reader.inquire("session", request.session_id, most=MOST)
+            return self.closing.by_children(request.id, reading_of(stored))
+        except (Refusal, ottu.Refused):
+            self.closing.unreadable(request.id)
             return None
         except Later as wait:
             raise PutBack(wait.seconds or self.timing.inquiry_gap_seconds) from None
         except ottu.OttuError:
             raise PutBack(self.timing.inquiry_gap_seconds) from None
-
-    async def _state(self, request: Request) -> Reading:
-        return await self.reader.retrieve(request.session_id or "")
-
-    async def _inquiry(self, request: Request) -> Reading:
-        return reading_of(await self.reader.inquire("session", request.session_id or "", most=MOST))
 
     # --- queued
 
@@ -203,12 +208,14 @@ class Executing:
 
     def adopt(self) -> None:
         """At the start: is this database where it was? Raises OSError where the marker cannot be written."""
-        why = self.marker.why_restored(processes.is_gone, self.work.all_owners())
+        here = [owner for owner in self.work.processes_of(self.file) if processes.is_alive_here(owner)]
+        why = self.marker.why_restored([owner for owner in here if owner != self.work.owner])
         if why is not None:
             count = self.execution.mark_restored(why)
             log.error("restored", extra={"facts": {"why": why, "open_requests": count}})
         self.marker.take_over(processes.is_gone)
-        self.work.register()
+        self.work.give_back(self.work.owner, taken_before=self.store.now())  # a process that begins holds nothing
+        self.work.register(self.file)
 
     def recover(self) -> None:
         """Give back the jobs of ended processes; what they were sending has an unknown outcome."""

@@ -120,14 +120,18 @@ class Inbox:
         self.delivery.show_all_again(State.APPROVED)
         return f"▶️ Resumed. {len(waiting)} approved request{'s' if len(waiting) != 1 else ''} may be sent now."
 
-    def _resend(self, request: Request, user: str, members: Members) -> None:
+    def _resend(self, request: Request, user: str, members: Members) -> str | None:
         self.closing.check_resend(request, user, members)
+        if not self.closing.has_fresh_reading(request):
+            self.work.arm(f"close:{request.id}", "close", {"request": request.id})
+            return "The last look at Ottu is too old to rest on. The bot looks again; press when the card has changed."
         if stopped := self.execution.stopped():
             raise Refusal(f"Nothing is sent now: {stopped}. Press again when that is over.", kind="stopped")
         if not self.is_settled(request):
             raise Refusal("It is too early: the first one may still be under way. Try again later.", kind="too_early")
         payload = {"request": request.id, "version": request.version, "by": user}
-        self.work.add(f"resend:{request.id}:{request.version}", "resend", payload)
+        self.work.arm(f"resend:{request.id}:{request.version}", "resend", payload)
+        return None
 
     def _ask(self, job: Job, command: commands.Ask, members: Members) -> Request:
         channel = self._request_channel(job)
@@ -251,7 +255,7 @@ class Inbox:
             case "reject":
                 self.service.reject(request_id, user, str(job.payload["reason"]), members)
             case "resend":
-                self._resend(request, user, members)
+                return self._resend(request, user, members)
             case "close":
                 outcome, evidence = str(job.payload["outcome"]), str(job.payload["evidence"])
                 return self._close(request_id, user, outcome, evidence, members)

@@ -25,6 +25,10 @@ from bot.words import sentence
 log = logging.getLogger("bot.listeners")
 NOT_ACCEPTED = "Not accepted: the bot cannot write to its database just now. Nothing was done; try again in a minute."
 VIEWS_OPEN_SECONDS = 2.0
+FORM_NOT_OPENED = {
+    "reject": "The form did not open. Press again, or type `/ottu reject {} <reason>`.",
+    "close": "The form did not open. Press again, or type `/ottu close {} succeeded|failed <evidence>`.",
+}
 
 
 def key_of(kind: str, body: Mapping[str, Any]) -> str:
@@ -37,11 +41,14 @@ def key_of(kind: str, body: Mapping[str, Any]) -> str:
 async def on_command(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     """`/ottu …`: what does not parse is answered at once; all else goes to the inbox."""
     text = str(body.get("text") or "")
+    kind = "command"
     try:
-        answer, for_inbox = answers.acknowledgement(commands.parse(text))
+        command = commands.parse(text)
+        answer, for_inbox = answers.acknowledgement(command)
+        kind = "inquiry" if isinstance(command, commands.Inquire) else kind  # waits for Ottu: not in the way of clicks
     except Refusal as refusal:
         answer, for_inbox = sentence(str(refusal)), False
-    if for_inbox and not _write(work, "command", body, {"text": text, "channel": body.get("channel_id"), **_who(body)}):
+    if for_inbox and not _write(work, kind, body, {"text": text, "channel": body.get("channel_id"), **_who(body)}):
         answer = NOT_ACCEPTED
     await ack(text=answer, response_type="ephemeral")
 
@@ -53,13 +60,13 @@ async def on_button(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     await ack()
 
 
-async def on_form_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+async def on_form_button(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient, work: Work) -> None:
     """Reject and Close ask for words first. Nothing durable hangs on the form: it is opened as a task."""
     click = _click(body)
     request_id, _, digest = str(click["value"]).partition(":")
     build = forms.reject_form if click["action"] == "reject" else forms.close_form
     form = build(request_id, digest, _title(body), str(click["channel"]), str(click["ts"]))
-    _in_background(_open(client, str(body.get("trigger_id")), form.to_dict()))
+    _in_background(_open(client, work, body, form.to_dict()))
     await ack()
 
 
@@ -147,8 +154,12 @@ def _in_background(coroutine: Any) -> None:
     task.add_done_callback(_tasks.discard)
 
 
-async def _open(client: AsyncWebClient, trigger_id: str, view: dict[str, Any]) -> None:
+async def _open(client: AsyncWebClient, work: Work, body: Mapping[str, Any], view: dict[str, Any]) -> None:
     try:
-        await asyncio.wait_for(client.views_open(trigger_id=trigger_id, view=view), VIEWS_OPEN_SECONDS)
-    except Exception as error:  # a form that did not open is pressed again; nothing hangs on it
+        await asyncio.wait_for(client.views_open(trigger_id=str(body.get("trigger_id")), view=view), VIEWS_OPEN_SECONDS)
+    except Exception as error:  # nothing hangs on the form: it can be pressed again, or typed
         log.warning("form_not_opened", extra={"facts": {"error": type(error).__name__}})
+        who = _who(body)
+        text = FORM_NOT_OPENED[str(_click(body)["action"])].format(str(_click(body)["value"]).partition(":")[0])
+        payload = {"user": who["user"], "text": text, "response_url": who["response_url"], "until": None}
+        _write(work, "answer", {"form": body.get("trigger_id")}, payload)

@@ -38,10 +38,10 @@ class Marker:
         self.owner = owner
         self.path = directory / f"{hashlib.sha256(owner.encode()).hexdigest()[:16]}{SUFFIX}"
 
-    def why_restored(self, is_gone: Callable[[str], bool], owners: list[str]) -> str | None:
+    def why_restored(self, alive: list[str]) -> str | None:
         """Why this database must have been put back from a copy; None where it goes on from where it was.
 
-        `owners`: the processes that the bookkeeping names.
+        `alive`: the other processes that use this very file now.
         """
         marks = [mark for mark in self._marks() if mark.database == self.database]
         seq, _ = self.store.head()
@@ -50,7 +50,6 @@ class Marker:
                 return f"something was sent after event {mark.seq}, and this database ends at {seq}"
             if mark.seq and self.store.event(mark.seq).hash != mark.hash:
                 return f"event {mark.seq} is not the one after which something was sent"
-        alive = [owner for owner in owners if owner != self.owner and not is_gone(owner)]
         if not marks and not alive and self.store.select("1 LIMIT 1"):
             return "it has requests, and no marker of having been used here"
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import psutil
 
@@ -13,9 +14,15 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
 
 
+def file_identity(path: str) -> str:
+    """Tells one file from its copies, which have the same content."""
+    status = Path(path).stat()
+    return f"{status.st_dev}:{status.st_ino}"
+
+
 def is_alive_here(owner: str) -> bool:
-    """True where the process runs on this host."""
-    return owner.rsplit(":", 2)[0] == socket.gethostname() and not is_gone(owner)
+    """True where the process is known to run, on this machine. Of another one nothing is known."""
+    return owner.startswith(f"{socket.gethostname()}:") and not is_gone(owner)
 
 
 def is_gone(owner: str) -> bool:

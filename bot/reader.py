@@ -12,7 +12,7 @@ from typing import Any
 import ottu
 from approvals import money
 from approvals.inquiries import MOST, RESERVED, Inquiries, Stored
-from approvals.reading import Child, Reading
+from approvals.reading import SESSION_ID, Child, Reading
 from approvals.request import Refusal, Request
 from approvals.store import Store
 
@@ -116,24 +116,24 @@ class Reader:
         number = self.inquiries.begin(kind, reference, session_id, most=most)
         if number is None:
             wait = self.inquiries.wait_seconds(kind, reference, session_id, most=most)
-            raise Later("Ottu allows only a few inquiries for a transaction", max(wait, 1.0))
+            raise Later("Ottu allows only a few inquiries", max(wait, 1.0))
+        asked_at = self.store.now()  # what is read is at least as old as the question
         try:
             answer = await self.client.inquiry(
                 session_id=session_id, order_no=None if session_id else reference, **more
             )
         except ottu.OttuError as error:
-            self.inquiries.end(number, _outcome_of_inquiry(error))
+            asked = error.retry_after_seconds if isinstance(error, ottu.Throttled) else None
+            self.inquiries.end(number, _outcome_of_inquiry(error), retry_after_seconds=asked)
             if isinstance(error, ottu.Throttled):
                 wait = self.inquiries.wait_seconds(kind, reference, session_id, most=most)
-                raise Later(
-                    "Ottu throttles inquiries for this transaction", error.retry_after_seconds or wait
-                ) from error
+                raise Later("Ottu throttles inquiries for this transaction", max(wait, 1.0)) from error
             raise
         facts = _storable(answer)
         self.inquiries.end(number, "answered", facts)
         if answer.reference_number:
             self.inquiries.note_reference(answer.reference_number)
-        return Stored(self.store.now(), facts)
+        return Stored(asked_at, facts)
 
 
 def _outcome_of_inquiry(error: ottu.OttuError) -> str:
@@ -162,7 +162,7 @@ def _storable(answer: ottu.Inquiry) -> dict[str, Any]:
         "is_sandbox": answer.is_sandbox,
         "children": [
             {"session_id": c.session_id, "state": c.state, "amount": _text(c.amount), "currency_code": c.currency_code}
-            for c in answer.transactions
+            for c in answer.transactions or []
         ]
         if readable
         else None,
@@ -203,14 +203,19 @@ def _children(listed: list[dict[str, Any]] | None, currency: str | None) -> tupl
         amount = money.minor_or_none(Decimal(child["amount"]), currency) if child["amount"] is not None else None
         if amount is None or child["state"] is None or child["currency_code"] not in (None, currency):
             return None
-        found.append(Child(child["session_id"], child["state"], amount))
+        session = child["session_id"] if SESSION_ID.fullmatch(child["session_id"] or "") else None
+        found.append(Child(session, child["state"], amount))
     return None if listed is None else tuple(found)
 
 
 def _merged(reading: Reading, stored: Stored) -> Reading:
     """The state and currency just retrieved, with the figures of an inquiry, where the two agree."""
     inquiry = reading_of(stored)
-    if inquiry.currency != reading.currency or inquiry.amount_minor != reading.amount_minor:
+    same_sums = (inquiry.currency, inquiry.amount_minor) == (reading.currency, reading.amount_minor)
+    same_names = inquiry.session_id in (None, reading.session_id) and (
+        inquiry.order_no is None or reading.order_no is None or inquiry.order_no == reading.order_no
+    )
+    if not (same_sums and same_names):
         return reading
     return replace(
         reading,

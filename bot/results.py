@@ -9,7 +9,7 @@ from slack_sdk.models.metadata import Metadata
 
 from approvals.audit import Event
 from approvals.request import Operation, Request, State
-from bot.shown import LONGEST_REASON_SHOWN, Facts, Message, amount, done, figure, moment, title, transaction
+from bot.shown import LONGEST_REASON_SHOWN, Facts, Message, amount, by_hand, done, figure, moment, title, transaction
 from bot.words import DONE_WORDS, STATE_WORDS, SYMBOLS, cut, literal, person, sentence
 
 
@@ -18,13 +18,13 @@ def result(facts: Facts, event: Event) -> Message:
     request, state = facts.request, State(event.to_state or "")
     headline = _headline(facts, state, event.facts["set"].get("detail") or "")
     lines = [f"{SYMBOLS[state]} {headline}", f"{person(request.requester)} asked{_decided(facts)}."]
-    lines += [f"{name}: {value}" for name, value in _result_facts(request, state)]
+    lines += [f"{name}: {value}" for name, value in _result_facts(facts, state)]
     test = "🧪 TEST · " if request.is_sandbox else ""
     lines.append(f"_{test}{request.id} · record {event.seq}:{event.hash[:8]}_")
     text = "\n".join(lines)
     return Message(
         text=text,
-        blocks=[SectionBlock(text=MarkdownTextObject(text=cut(text, 3000))).to_dict()],
+        blocks=[SectionBlock(text=MarkdownTextObject(verbatim=True, text=cut(text, 3000))).to_dict()],
         metadata=Metadata(
             event_type="ottu_result",
             event_payload={"request": request.id, "state": state.value, "seq": event.seq, "head": event.hash},
@@ -34,14 +34,19 @@ def result(facts: Facts, event: Event) -> Message:
 
 def _headline(facts: Facts, state: State, detail: str) -> str:
     request, name, why = facts.request, literal(title(facts.request)), cut(literal(detail), LONGEST_REASON_SHOWN)
+    why = why.removesuffix(".")  # Ottu's reasons and ours may end as a sentence does, and a full stop follows
     match state:
+        case State.SUCCEEDED | State.FAILED if facts.word:
+            return f"*{by_hand(facts.word, state)}.* {name}"
         case State.SUCCEEDED:
             wallet = " to the wallet" if request.destination == "wallet" else ""
             return f"*{done(request)}*{wallet} of {literal(transaction(request))}."
         case State.QUEUED:
             return f"*Queued at the bank:* {name}. The bank decides; nothing to do."
         case State.UNKNOWN:
-            return f"*Outcome unknown:* {name}. {why}. It may have happened; it is not sent again."
+            return (
+                f"*Outcome unknown:* {name}. {why}. It may have happened; the bot looks before anything is sent again."
+            )
         case State.FAILED:
             return f"*Failed:* {name}. {why}. No money was moved."
         case State.REJECTED:
@@ -63,13 +68,14 @@ def _decided(facts: Facts) -> str:
     return f", {given} approved" if given else ", no approval needed by the rule" if facts.request.quorum_at else ""
 
 
-def _result_facts(request: Request, state: State) -> list[tuple[str, str]]:
+def _result_facts(facts: Facts, state: State) -> list[tuple[str, str]]:
+    request = facts.request
     found: list[tuple[str, str]] = []
     if state in {State.SUCCEEDED, State.QUEUED} and request.reference_number:
         found.append(("Reference number", f"`{literal(request.reference_number)}`"))
     if request.tracking_key and state in {State.SUCCEEDED, State.QUEUED, State.UNKNOWN, State.FAILED}:
         found.append(("Tracking-Key", f"`{request.tracking_key}`"))
-    if state is State.SUCCEEDED and request.operation in {Operation.REFUND, Operation.CAPTURE}:
+    if state is State.SUCCEEDED and not facts.word and request.operation in {Operation.REFUND, Operation.CAPTURE}:
         found.append((f"Left to {request.operation}", figure(request, request.left_after_minor)))
     return found
 

@@ -5,6 +5,7 @@ Pure functions of a request, its approvals and its events. Nothing is ever read 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,7 @@ from approvals import money
 from approvals.audit import Event
 from approvals.request import Request, State
 from approvals.store import Approval
-from bot.words import DONE_WORDS
+from bot.words import DONE_WORDS, cut, literal, person
 
 LONGEST_REASON_SHOWN = 600
 
@@ -58,6 +59,12 @@ class Facts:
         """The event that made this version of the row."""
         return next(event for event in reversed(self.events) if event.version == self.request.version)
 
+    @property
+    def word(self) -> tuple[list[str], list[str]] | None:
+        """Who closed it by hand, and on what evidence; None where it ended otherwise."""
+        said = next((event.facts for event in reversed(self.events) if event.facts.get("confirms")), None)
+        return (said["by"], said["evidence"]) if said else None
+
     def actor_of(self, state: State) -> str | None:
         """Who moved it there."""
         return next((event.actor for event in reversed(self.events) if event.to_state == state.value), None)
@@ -75,7 +82,8 @@ def figure(request: Request, minor: int | None) -> str:
 
 
 def transaction(request: Request) -> str:
-    return request.order_no or request.reference
+    name = request.order_no or request.reference
+    return "".join(c for c in name if unicodedata.category(c) not in {"Cc", "Cf"})  # nothing that reorders what is read
 
 
 def title(request: Request) -> str:
@@ -89,6 +97,13 @@ def moment(at: str) -> str:
     """A time in the reader's own time zone, by Slack's date token; UTC where that is not shown."""
     seconds = int(datetime.fromisoformat(at).timestamp())
     return f"<!date^{seconds}^{{date_short_pretty}} {{time}}|{at[:16].replace('T', ' ')} UTC>"
+
+
+def by_hand(word: tuple[list[str], list[str]], state: State) -> str:
+    """What two people said of an unknown outcome: their word, not Ottu's."""
+    who = " and ".join(person(user) for user in word[0])
+    evidence = " · ".join(literal(text) for text in word[1])
+    return f"Closed by hand as {state.value} by {who}: {cut(evidence, LONGEST_REASON_SHOWN)}"
 
 
 def done(request: Request) -> str:

@@ -38,6 +38,7 @@ class Tasks:
         """Which kinds of jobs there are, who does them, and how many at once."""
         return [
             Lane("inbox", {"command": inbox.on_command, "click": inbox.on_click, "webhook": self.webhook}, 16),
+            Lane("inquiry", {"inquiry": inbox.on_command}, 4),
             Lane("check", {"check": self.check}, 8),
             Lane("execute", {"execute": executing.execute, "resend": executing.resend}, parallel),
             Lane(

@@ -22,7 +22,19 @@ from slack_sdk.models.metadata import Metadata
 
 from approvals.request import Operation, Request, State
 from bot.results import repetition
-from bot.shown import LONGEST_REASON_SHOWN, Doubt, Facts, Message, amount, done, figure, moment, title, transaction
+from bot.shown import (
+    LONGEST_REASON_SHOWN,
+    Doubt,
+    Facts,
+    Message,
+    amount,
+    by_hand,
+    done,
+    figure,
+    moment,
+    title,
+    transaction,
+)
 from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, person, sentence
 
 
@@ -31,15 +43,15 @@ def card(facts: Facts) -> Message:
     request = facts.request
     blocks: list[Block] = [
         HeaderBlock(text=PlainTextObject(text=cut(f"{SYMBOLS[request.state]} {title(request)}", 150), emoji=False)),
-        SectionBlock(text=MarkdownTextObject(text=standing(facts))),
-        SectionBlock(fields=[MarkdownTextObject(text=text) for text in _figures(request)]),
+        SectionBlock(text=MarkdownTextObject(verbatim=True, text=standing(facts))),
+        SectionBlock(fields=[MarkdownTextObject(verbatim=True, text=text) for text in _figures(request)]),
     ]
     if facts.done_before and request.state in {State.PENDING, State.APPROVED}:
-        blocks.append(SectionBlock(text=MarkdownTextObject(text=repetition(request, facts.done_before))))
+        blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=repetition(request, facts.done_before))))
     if request.reason:
         reason = cut(literal(request.reason), LONGEST_REASON_SHOWN)
-        blocks.append(SectionBlock(text=MarkdownTextObject(text=f"*Reason:* {reason}")))
-    blocks.append(ContextBlock(elements=[MarkdownTextObject(text=_small_print(facts))]))
+        blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=f"*Reason:* {reason}")))
+    blocks.append(ContextBlock(elements=[MarkdownTextObject(verbatim=True, text=_small_print(facts))]))
     buttons = _buttons(request, facts.doubt)
     if buttons:
         block_id = "decision" if request.state is State.PENDING else "more"
@@ -101,6 +113,8 @@ def _standing_detail(facts: Facts) -> str:
             return " · nobody decided in time. Nothing was sent; ask again if it is still wanted."
         case State.LAPSED:
             return " · it could not be started in time. Nothing was sent; ask again if it is still wanted."
+        case State.SUCCEEDED | State.FAILED if facts.word:
+            return f" · {by_hand(facts.word, request.state)}"
         case State.SUCCEEDED:
             return f" · {done(request)}"
         case State.FAILED:

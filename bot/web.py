@@ -87,6 +87,8 @@ def web_app(
         handler = AsyncSlackRequestHandler(slack)
 
         async def events(request: Request) -> Response:
+            if not request.headers.get("x-slack-request-timestamp", "").isdecimal():
+                return PlainTextResponse("not signed", status_code=401)  # Bolt would answer 500 for what is no number
             return await handler.handle(request)
 
         routes.append(Route("/slack/events", events, methods=["POST"]))

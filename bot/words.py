@@ -71,7 +71,7 @@ def person(user: str) -> str:
 
 def sentence(text: str) -> str:
     """One of our own sentences, in which people stand as `@U012ABC`, ready for Slack."""
-    return re.sub(r"@([UW][A-Z0-9]{2,})\b", r"<@\1>", escape(text))
+    return re.sub(r"(?<![\w.@])@([UW][A-Z0-9]{2,})\b", r"<@\1>", escape(text))
 
 
 def cut(text: str, most: int) -> str:

@@ -18,6 +18,7 @@ from bot.reader import Later
 
 log = logging.getLogger("bot.worker")
 IDLE_SECONDS = 1.0  # look at least so often: another process may have written something
+SLACK_SECONDS = 15  # the longest back-off while Slack is down: a click counts for 60 s, so it gets several tries
 MOST_TRIES = 8  # of a handler that raises what nobody expected
 Handler = Callable[[Job], Awaitable[None]]
 
@@ -93,7 +94,8 @@ class Worker:
             self.work.put_back(job, seconds=again.seconds)
         except (SlackDown, Later) as down:
             wait = down.seconds or 0
-            seconds = max(wait, min(0.5 * 2 ** min(job.tries, 7), 60)) if isinstance(down, SlackDown) else wait
+            back_off = min(0.5 * 2 ** min(job.tries, 7), SLACK_SECONDS)
+            seconds = max(wait, back_off) if isinstance(down, SlackDown) else wait
             log.info("later", extra={"facts": {"job": job.key, "why": str(down), "seconds": round(seconds, 1)}})
             self.work.put_back(job, seconds=seconds or 5.0)
         except Exception as error:

@@ -100,17 +100,19 @@ class _Sending:
         if event.startswith(("connection.", "proxy.")) or method == b"CONNECT":
             self.connecting = True
         elif self.connecting is not False:
-            self._check_claim()
+            if self._claim_is_too_old():
+                raise ClaimTooOld
             self.connecting = False
+        elif event == "http11.send_request_body.started" and self._claim_is_too_old():
+            raise NoAnswer("too much time passed between the headers and the body, which was held back")
 
-    def _check_claim(self) -> None:
+    def _claim_is_too_old(self) -> bool:
         if self._claimed_at is None:
-            return
+            return False
         now = awake_seconds()
         age = now - self._claimed_at
         # A claim from the future is a reading of another clock: its age is unknown.
-        if age < 0 or age - min(now - self._began_at, self._connect_seconds) > CLAIM_LIMIT_SECONDS:
-            raise ClaimTooOld
+        return age < 0 or age - min(now - self._began_at, self._connect_seconds) > CLAIM_LIMIT_SECONDS
 
 
 class Client:

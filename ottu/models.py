@@ -204,12 +204,15 @@ class Inquiry(Answer):
     message: Sentence | None = None
     reference_number: Name | None = None
     is_sandbox: bool | None = None
-    transactions: list[Child] = []
+    transactions: list[Child] | None = None
 
     @property
     def transactions_readable(self) -> bool:
-        """False where any child could not be read: then `transactions` is empty, and says nothing of the children."""
-        return "transactions" not in self.unreadable
+        """False where they are missing or one could not be read: then nothing is said of the children.
+
+        Ottu's schema does not require the field, so that its absence is no proof that there are none.
+        """
+        return self.transactions is not None and "transactions" not in self.unreadable
 
 
 class Retrieved(Answer):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from approvals.closing import Closing
 from approvals.policy import load
 
 from .factories import POLICY_TEXT, Desk, Opener, open_desk
@@ -30,3 +31,9 @@ def opened(tmp_path: Path) -> Iterator[Opener]:
 def desk(opened: Opener) -> Desk:
     """One process on an empty database."""
     return opened(POLICY_TEXT)
+
+
+@pytest.fixture
+def closing(desk: Desk) -> Closing:
+    """The ways out of an unknown outcome, at that desk."""
+    return Closing(desk.service)

@@ -224,7 +224,7 @@ class Desk:
     def differences(self) -> list[str]:
         """What an audit finds."""
         rows = {request.id: request for request in self.store.select("1")}
-        return list(differences(self.store.events(), rows, self.store.key))
+        return list(differences(self.store.events(), rows, self.store.key, self.store.beside()))
 
     def sql(self, text: str, **parameters: object) -> None:
         """Raw SQL, as a mistake of ours would send it."""

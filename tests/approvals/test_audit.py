@@ -175,6 +175,16 @@ def test_an_approval_without_an_event_is_found(told: Desk) -> None:
     assert found_by_audit(told) == ["R-0001: a row of approvals that no event wrote, or that was altered"]
 
 
+def test_an_approval_that_is_there_twice_is_found(told: Desk) -> None:
+    """The one that was taken back, copied."""
+    tampering(
+        told,
+        "INSERT INTO approvals (request_id, person, digest, given_at, taken_back_at)"
+        " SELECT request_id, person, digest, given_at, taken_back_at FROM approvals WHERE id = 1",
+    )
+    assert found_by_audit(told) == ["R-0001: a row of approvals that no event wrote, or that was altered"]
+
+
 def test_events_that_make_no_sense_are_findings_and_no_crash(desk: Desk) -> None:
     """Somebody with the key (or a mistake of ours) wrote that an approval was taken back that nobody gave."""
     request = desk.pending()
@@ -190,10 +200,10 @@ def test_events_that_make_no_sense_are_findings_and_no_crash(desk: Desk) -> None
 
 
 def test_with_a_key_nobody_who_has_only_the_database_can_write_an_event(told: Desk) -> None:
-    """They can compute a hash without the key: it is not keyed, though those before it are."""
+    """They can compute a hash without the key, but it is not keyed."""
     forger = Store(told.store.database, ChainKey())
     forger.record("made_up", CEM)
-    assert found_by_audit(told) == ["event 9: is not keyed, but those before it are"]
+    assert found_by_audit(told) == ["event 9: is not keyed"]
 
 
 def test_with_a_key_nobody_can_rewrite_the_whole_chain(told: Desk) -> None:
@@ -210,6 +220,36 @@ def test_with_a_key_nobody_can_rewrite_the_whole_chain(told: Desk) -> None:
     ]
 
 
+def test_with_a_key_a_chain_that_was_written_anew_without_one_is_no_chain(told: Desk) -> None:
+    """A hash without a key can be computed by whoever has the database, over the whole of it."""
+    forged, prev = [], GENESIS
+    for event in told.store.events():
+        new = replace(event, key_id=UNKEYED, prev=prev)
+        prev = ChainKey().hash(hashed(new))
+        forged.append(replace(new, hash=prev))
+    rows = {request.id: request for request in told.store.select("1")}
+    assert list(differences(forged, rows, KEY)) == [f"event {event.seq}: is not keyed" for event in forged]
+    assert list(differences(forged, rows, ChainKey())) == []
+
+
+def test_with_a_key_nobody_can_rewrite_the_whole_chain_without_one(told: Desk) -> None:
+    """All of it unkeyed, as if no key had ever been given, and the rows to match."""
+    forged, prev = [], GENESIS
+    for event in told.store.events():
+        new = replace(event, key_id=UNKEYED, prev=prev)
+        prev = ChainKey().hash(hashed(new))
+        forged.append(replace(new, hash=prev))
+    rows = {request.id: request for request in told.store.select("1")}
+    assert list(differences(forged, rows, KEY)) == [f"event {event.seq}: is not keyed" for event in forged]
+
+
+def test_a_row_that_stands_twice_is_one_too_many(told: Desk) -> None:
+    beside = told.store.beside()
+    beside["approvals"] = beside["approvals"] * 2
+    rows = {request.id: request for request in told.store.select("1")}
+    assert any("approvals that no event wrote" in line for line in differences(told.store.events(), rows, KEY, beside))
+
+
 def test_another_key_cannot_verify(told: Desk) -> None:
     other = ChainKey(b"another secret")
     assert found_by_audit(told, other) == [
@@ -219,14 +259,16 @@ def test_another_key_cannot_verify(told: Desk) -> None:
 
 
 def test_a_key_may_be_given_later(tmp_path: Path) -> None:
-    """What was written before stays unkeyed, and is verified as such."""
+    """What was written before stays unkeyed; until when, only those know who gave the key."""
     desk = open_desk(tmp_path, key=ChainKey())
     desk.ask()
     assert {event.key_id for event in desk.store.events()} == {UNKEYED}
     desk.store.database.close()
     keyed = open_desk(tmp_path)
     keyed.store.record("first_with_the_key", "bot")
-    assert found_by_audit(keyed) == []
+    rows = {request.id: request for request in keyed.store.select("1")}
+    assert list(differences(keyed.store.events(), rows, KEY, unkeyed_until=1)) == []
+    assert found_by_audit(keyed) == ["event 1: is not keyed"]  # unless it is said how many there were
     keyed.store.database.close()
 
 
@@ -249,6 +291,15 @@ def test_the_chain_goes_on_over_refused_attempts_and_several_requests(desk: Desk
     desk.approve(second, CEM)
     assert desk.kinds() == ["submitted", "pending", "submitted", "pending", "refused_attempt", "approval"]
     assert desk.kinds(first) == ["submitted", "pending", "refused_attempt"]
+    assert found_by_audit(desk) == []
+
+
+def test_an_approval_that_was_taken_back_is_told_from_the_others(desk: Desk) -> None:
+    """Of two requests, by two people, and not in the order in which they were given."""
+    first = desk.approve(desk.pending(asked_amount="16.000"), BOB)
+    read = a_reading(session_id="b" * 40, order_no="ORD9")
+    desk.approve(desk.pending(read, reference="ORD9", asked_amount="17.000"), CEM)
+    desk.service.unapprove(first.id, BOB)
     assert found_by_audit(desk) == []
 
 

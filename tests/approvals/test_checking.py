@@ -119,7 +119,7 @@ def test_two_references_that_are_one_transaction_are_one_open_request(desk: Desk
         ({}, a_reading(session_id=None), "unreadable"),
         ({}, HELD, "wrong_state"),
         ({"asked_amount": "18.001"}, a_reading(), "too_much"),
-        ({"asked_amount": "full"}, a_reading(children=None), "left_unknown"),
+        ({"asked_amount": "full"}, a_reading(children=None, settled_minor=None), "left_unknown"),
         ({"asked_currency": "USD"}, a_reading(), "wrong_currency"),
         ({"asked_amount": "1.0001"}, a_reading(), "amount"),
         ({}, a_reading(currency="XXX"), "currency"),
@@ -235,18 +235,29 @@ def test_a_limit_does_not_count_what_came_to_nothing(opened: Opener) -> None:
     assert other_refund(desk, 2, "12.000").state is State.PENDING
 
 
-def test_a_limit_counts_within_its_time(opened: Opener) -> None:
+def test_a_limit_counts_what_succeeded_within_its_time(opened: Opener) -> None:
+    """By when it succeeded: the money moved then, whenever it was asked for."""
     desk = opened(POLICY_TEXT + DAILY)
     for number, hours in ((7, 23), (8, 25)):
-        put_refund(desk, number, later(desk.store.now(), hours=-hours))
+        ended_at = later(desk.store.now(), hours=-hours)
+        claimed = found(desk.execution.claim(desk.approve(put_refund(desk, number), CEM).id))
+        desk.store.move(claimed, State.SUCCEEDED, actor="bot", at=ended_at)
     assert other_refund(desk, 1, "7.001").state is State.REFUSED
     assert other_refund(desk, 2, "7.000").state is State.PENDING
 
 
-def put_refund(desk: Desk, number: int, created_at: str) -> None:
-    """A pending refund of 5.000, asked by Alice then."""
-    request = put_in(desk.store, State.CHECKING, number, created_at=created_at, operation=REFUND, asked_amount="5.000")
-    desk.store.move(request, State.PENDING, actor="bot", changes=terms_of(request, session_id=session(number)))
+def test_a_limit_counts_what_is_open_however_old_it_is(opened: Opener) -> None:
+    """It may succeed at any moment."""
+    desk = opened(POLICY_TEXT + DAILY)
+    put_refund(desk, 7)
+    assert other_refund(desk, 1, "7.001").state is State.REFUSED
+
+
+def put_refund(desk: Desk, number: int) -> Request:
+    """A refund of 5.000, asked by Alice long ago, which waits for its approval."""
+    request = put_in(desk.store, State.CHECKING, number, operation=REFUND, asked_amount="5.000", created_at=LONG_AGO)
+    terms = terms_of(request, session_id=session(number))
+    return desk.store.move(request, State.PENDING, actor="bot", changes=terms)
 
 
 def test_a_limit_may_be_for_one_transaction(opened: Opener) -> None:

@@ -462,6 +462,22 @@ def test_a_restored_database_is_paused_by_the_bot(desk: Desk) -> None:
     assert desk.execution.stopped() == "paused by the bot"
 
 
+def test_a_pause_that_somebody_made_stays_theirs(desk: Desk) -> None:
+    desk.execution.pause(CEM, "the bank is closed")
+    desk.execution.mark_restored("it was copied")
+    assert desk.execution.stopped() == f"paused by @{CEM}"
+
+
+@pytest.mark.parametrize(("ending", "state"), [(Ending.SUCCEEDED, State.SUCCEEDED), (Ending.QUEUED, State.UNKNOWN)])
+def test_an_answer_to_what_was_restored_is_proof_or_is_kept_for_people(
+    desk: Desk, ending: Ending, state: State
+) -> None:
+    claimed = desk.claimed()
+    desk.execution.mark_restored("it was copied")
+    assert desk.execution.settle(claimed.id, 1, answer(ending)).state is state
+    assert ("late_answer" in desk.kinds(claimed)) is (state is State.UNKNOWN)
+
+
 # --- several transactions at once
 
 

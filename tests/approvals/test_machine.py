@@ -9,20 +9,35 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
+from approvals.reading import Reading
 from approvals.request import MOVES, Ending, Outcome, Refusal, Request, State
 from approvals.store import MovedOn
 
 from .factories import ALICE, BOB, CEM, MEMBERS, OUT, READ, a_reading, another, open_desk, session
 
+Sent = tuple[str, int, Ending]  # the request, the attempt, and what will be heard of it
 PEOPLE = st.sampled_from([ALICE, BOB, CEM, OUT])
-NO_CLAIM: tuple[str, int, Ending] | None = None
+ASKERS = st.sampled_from([ALICE, BOB, OUT])
 PAST_QUORUM = {
     State.APPROVED,
     State.EXECUTING,
@@ -50,7 +65,6 @@ class Truth:
             "not sent": Ending.NOT_SENT,
             "throttled": Ending.NOT_EXECUTED,
             "refused": Ending.REFUSED,
-            "no credentials": Ending.REFUSED,
         }.get(what, Ending.UNKNOWN)
 
 
@@ -61,10 +75,11 @@ class Requests(RuleBasedStateMachine):
     """Three transactions, four people, two processes."""
 
     requests = Bundle("requests")
-    under_way = Bundle("under_way")  # (request, attempt, what will be heard of it)
+    under_way = Bundle("under_way")
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(target=requests)
+    def open(self) -> MultipleResults[str]:
+        """One request waits for its second person, another is approved."""
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(TemporaryDirectory()))
         self.desk = open_desk(folder)
@@ -73,11 +88,20 @@ class Requests(RuleBasedStateMachine):
         self.truth = Truth()
         self.seen: dict[str, dict[str, object]] = {}
         self.keys: dict[str, str] = {}
-        self.states: dict[str, list[State]] = {}
+        waiting = self.desk.check(self.desk.ask(reference="ORD1", asked_amount="16.000"), self._reading("ORD1"))
+        approved = self.desk.check(self.desk.ask(reference="ORD2"), self._reading("ORD2"))
+        return multiple(waiting.id, self.desk.approve(approved, CEM).id)
 
     def teardown(self) -> None:
         if hasattr(self, "stack"):
             self.stack.close()
+
+    def _reading(self, reference: str) -> Reading:
+        """Three references, two transactions."""
+        return a_reading(session_id=session(int(reference[-1]) % 2), order_no=reference)
+
+    def _is_any(self, state: State) -> bool:
+        return bool(self.desk.store.in_states(state))
 
     def attempt(self, act: Callable[[], object]) -> None:
         """Do it, or be refused, with nothing written."""
@@ -89,31 +113,33 @@ class Requests(RuleBasedStateMachine):
 
     # --- what people do
 
-    @rule(target=requests, number=st.integers(1, 3), person=PEOPLE, amount=st.sampled_from(["5.000", "16.000", "full"]))
-    def ask(self, number: int, person: str, amount: str) -> str:
+    @rule(target=requests, number=st.integers(1, 3), person=ASKERS, amount=st.sampled_from(["5.000", "16.000"]))
+    def ask(self, number: int, person: str, amount: str) -> MultipleResults[str]:
         asked: list[Request] = []
-        self.attempt(
-            lambda: asked.append(self.desk.ask(reference=f"ORD{number}", requester=person, asked_amount=amount))
-        )
-        return asked[0].id if asked else "R-NONE"
+        changes: dict[str, Any] = {"reference": f"ORD{number}", "requester": person, "asked_amount": amount}
+        self.attempt(lambda: asked.append(self.desk.ask(**changes)))
+        return multiple(*(request.id for request in asked))
 
-    @rule(request_id=requests, number=st.integers(1, 3))
-    def check(self, request_id: str, number: int) -> None:
-        request = self.desk.store.get(request_id)
-        order_no = request.reference if request else ""
-        self.desk.service.check(request_id, a_reading(session_id=session(number % 2), order_no=order_no), MEMBERS)
+    @rule(request_id=requests)
+    def check(self, request_id: str) -> None:
+        read = self._reading(self.desk.row(request_id).reference)
+        self.desk.service.check(request_id, read, MEMBERS)
 
-    @rule(request_id=requests, person=PEOPLE, digest=st.sampled_from(["", "0" * 32]))
-    def approve(self, request_id: str, person: str, digest: str) -> None:
-        request = self.desk.store.get(request_id)
-        shown = (request.digest if request else None) or digest
-        self.attempt(lambda: self.desk.service.approve(request_id, person, shown, MEMBERS))
+    @rule(request_id=requests, people=st.permutations([ALICE, BOB, CEM, OUT]), stale=st.integers(0, 5))
+    def approve(self, request_id: str, people: list[str], stale: int) -> None:
+        """They press the button one after another; now and then it is an older card's."""
+        digest = self.desk.row(request_id).digest or ""
+        for person in people:
+            self.attempt(partial(self._press, request_id, person, digest if stale else "0" * 32))
+
+    def _press(self, request_id: str, person: str, digest: str) -> None:
+        approved = self.desk.service.approve(request_id, person, digest, MEMBERS)
+        assert digest == approved.digest
 
     @rule(request_id=requests, person=PEOPLE)
-    def approve_an_older_card(self, request_id: str, person: str) -> None:
-        before = self.desk.store.head()
-        self.attempt(lambda: self.desk.service.approve(request_id, person, "0" * 32, MEMBERS))
-        assert self.desk.store.head() == before
+    def approve_alone(self, request_id: str, person: str) -> None:
+        digest = self.desk.row(request_id).digest or ""
+        self.attempt(lambda: self._press(request_id, person, digest))
 
     @rule(request_id=requests, person=PEOPLE)
     def take_back(self, request_id: str, person: str) -> None:
@@ -129,36 +155,36 @@ class Requests(RuleBasedStateMachine):
 
     # --- what the processes do
 
-    @rule(target=under_way, request_id=requests, what=WHAT)
-    def send(self, request_id: str, what: str) -> tuple[str, int, Ending] | None:
-        claimed = self.desk.execution.claim(request_id)
-        assert claimed is None or self.other.execution.claim(request_id) is None
+    @precondition(lambda self: self._is_any(State.APPROVED))
+    @rule(target=under_way, what=WHAT)
+    def send(self, what: str) -> MultipleResults[Sent]:
+        approved = self.desk.store.in_states(State.APPROVED)[0]
+        claimed = self.desk.execution.claim(approved.id)
+        assert claimed is None or self.other.execution.claim(approved.id) is None
         return self._sent(claimed, what)
 
-    @rule(target=under_way, request_id=requests, person=PEOPLE, what=WHAT)
-    def send_again(self, request_id: str, person: str, what: str) -> tuple[str, int, Ending] | None:
-        request = self.desk.store.get(request_id)
-        version = request.version if request else 0
-        return self._sent(self.other.execution.claim_again(request_id, version, person), what)
+    @precondition(lambda self: self._is_any(State.UNKNOWN))
+    @rule(target=under_way, person=PEOPLE, what=WHAT)
+    def send_again(self, person: str, what: str) -> MultipleResults[Sent]:
+        unknown = self.desk.store.in_states(State.UNKNOWN)[0]
+        return self._sent(self.other.execution.claim_again(unknown.id, unknown.version, person), what)
 
-    def _sent(self, claimed: Request | None, what: str) -> tuple[str, int, Ending] | None:
+    def _sent(self, claimed: Request | None, what: str) -> MultipleResults[Sent]:
         if claimed is None:
-            return None
-        assert claimed == self.other.row(claimed)  # committed before it is sent
-        return claimed.id, claimed.attempt, self.truth.send(claimed.tracking_key or "", what)
+            return multiple()
+        assert claimed == self.desk.row(claimed) == self.other.row(claimed)  # committed before it is sent
+        return multiple((claimed.id, claimed.attempt, self.truth.send(claimed.tracking_key or "", what)))
 
     @rule(sent=consumes(under_way))
-    def hear(self, sent: tuple[str, int, Ending] | None) -> None:
+    def hear(self, sent: Sent) -> None:
         """An answer, in time or late, before or after that of another attempt."""
-        if sent:
-            request_id, attempt, ending = sent
-            self.desk.execution.settle(request_id, attempt, Outcome(ending, "", 5_000, None))
+        request_id, attempt, ending = sent
+        self.desk.execution.settle(request_id, attempt, Outcome(ending, "", 5_000, None))
 
     @rule(sent=under_way)
-    def give_up(self, sent: tuple[str, int, Ending] | None) -> None:
+    def give_up(self, sent: Sent) -> None:
         """Its process does not come back, or not for long."""
-        if sent:
-            self.other.execution.give_up(sent[0], sent[1], "it does not answer", ended=False)
+        self.other.execution.give_up(sent[0], sent[1], "it does not answer", ended=False)
 
     # --- what is promised
 
@@ -201,21 +227,16 @@ class Requests(RuleBasedStateMachine):
         for request in self.desk.store.select("1"):
             events = [event for event in self.desk.store.events(request.id) if event.version is not None]
             assert [event.version for event in events] == list(range(1, request.version + 1))
-            states = [State(found_state(event.to_state)) for event in events]
+            states = [State(event.to_state or "") for event in events]
             assert states[0] is State.CHECKING
             assert states[-1] is request.state
-            for before, after in zip(states, states[1:], strict=False):
+            for before, after in pairwise(states):
                 assert after is before or after in MOVES[before]
 
 
-def found_state(state: str | None) -> str:
-    assert state is not None
-    return state
-
-
 Requests.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
+    max_examples=50,
+    stateful_step_count=30,
     deadline=None,  # a disk may be slow for once
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

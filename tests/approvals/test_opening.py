@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,24 @@ def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
         assert found(other.store.get(request.id)) == request
         with database_refuses("a request is never deleted"):
             other.sql("DELETE FROM requests")
+
+
+@pytest.mark.parametrize("released_seconds", [0.1, None])
+def test_a_database_that_another_process_is_just_making_is_waited_for_a_little(
+    tmp_path: Path, released_seconds: float | None
+) -> None:
+    """SQLite lets the switch to WAL fail at once beside a reader of the old journal, whatever its time-out is."""
+    with closing(sqlite3.connect(tmp_path / "bot.db", check_same_thread=False)) as other:
+        other.execute("CREATE TABLE held (fact TEXT)")
+        other.execute("BEGIN IMMEDIATE")
+        if released_seconds is None:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                sqlite.open_database(tmp_path / "bot.db")
+            return
+        timer = threading.Timer(released_seconds, other.rollback)
+        timer.start()
+        sqlite.open_database(tmp_path / "bot.db").close()
+        timer.join()
 
 
 OPEN_WHEN_TOLD = """

@@ -31,6 +31,7 @@ REFUND, CAPTURE, VOID, CANCEL, EXPIRE, DELETE, INQUIRY = (
     Operation.DELETE,
     Operation.INQUIRY,
 )
+NOT_CHECKED = Figures(None, None, None, None)
 STATES = [
     "created",
     "pending",
@@ -153,8 +154,12 @@ def held(*each: tuple[str, int], **changes: Any) -> Reading:
         pytest.param(VOID, held(), Figures(0, 0, 0, None), id="a void has no choice"),
         pytest.param(CANCEL, held(), Figures(0, 0, 0, None), id="nor has a cancel"),
         pytest.param(
-            REFUND, a_reading(children=None), Figures(None, None, None, None), id="no inquiry: nothing was checked"
+            REFUND,
+            a_reading(children=None),
+            NOT_CHECKED,
+            id="no children: nobody knows what waits at the bank, whatever the sums say",
         ),
+        pytest.param(CAPTURE, a_reading(children=None), NOT_CHECKED, id="no children, for a capture"),
     ],
 )
 def test_what_is_left(operation: Operation, read: Reading, expected: Figures) -> None:

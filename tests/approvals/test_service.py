@@ -299,6 +299,6 @@ def test_what_was_read_is_kept_as_the_baseline_of_a_later_comparison(desk: Desk)
     assert request.children == f"paid:6000: refunded:1000:{'b' * 40}"
     assert (request.taken_minor, request.refunded_minor, request.left_minor) == (6_000, 1_000, 5_000)
     desk.service.withdraw(request.id, ALICE)
-    unread = desk.pending(a_reading(children=None, is_sandbox=None))
+    unread = desk.pending(a_reading(children=None, settled_minor=None, is_sandbox=None))
     assert (unread.children, unread.left_minor, unread.is_sandbox) == (None, None, None)
     assert MONEY.name == unread.rule_name

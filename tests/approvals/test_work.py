@@ -79,14 +79,36 @@ def test_jobs_of_the_same_time_are_taken_in_the_order_they_came(work: Work) -> N
 
 def test_a_job_that_is_put_back_is_due_later_and_counts_its_tries(work: Work) -> None:
     work.add("key", "a", {})
+    work.put_back(taken(work), seconds=0)
     job = taken(work)
+    assert job.tries == 2
     work.put_back(job, seconds=60)
     assert work.take(["a"], 10) == []
     due = work.find("key")
     assert due is not None
     assert 59 < seconds_between(work.store.now(), due.due_at) <= 60
-    work.put_back(job, seconds=0)
-    assert taken(work).tries == 2
+
+
+def test_a_job_that_was_armed_meanwhile_is_not_put_off(work: Work) -> None:
+    work.arm("key", "a", {})
+    job = taken(work)
+    work.arm("key", "a", {})
+    work.put_back(job, seconds=60)
+    assert taken(work).tries == 1
+
+
+def test_a_job_that_was_given_to_another_process_is_no_longer_ones_own(desk: Desk) -> None:
+    """A process that was frozen comes back, and says that it is done, or not yet."""
+    desk.work.add("key", "a", {})
+    job = taken(desk.work)
+    with another(desk) as other:
+        other.work.give_back("host:1:1", taken_before=other.store.now())
+        assert taken(other.work).key == "key"
+        desk.work.finish(job)
+        desk.work.put_back(job, seconds=0)
+        assert desk.work.owners() == ["host:2:2"]
+        assert other.work.take(["a"], 10) == []
+        assert other.work.counts() == {"a": 1}
 
 
 def test_arming_makes_a_new_job_or_moves_its_time(work: Work) -> None:
@@ -203,8 +225,12 @@ def test_a_process_is_known_by_what_it_holds_sends_or_has_said(desk: Desk) -> No
         second.work.add("key", "a", {})
         second.work.take(["a"], 1)
         third.work.attempt_begins("R-2345", 1)
-        desk.work.register()
-        desk.work.register()
+        desk.work.register("/srv/bot.db")
+        desk.work.register("/srv/bot.db")
+        third.work.register("/srv/copy.db")
+        assert desk.work.processes_of("/srv/bot.db") == ["host:1:1"]
+        assert desk.work.processes_of(desk.store.path) == []
+        third.work.forget_process("host:3:3")
         assert desk.work.all_owners() == ["host:1:1", "host:2:2", "host:3:3"]
         third.work.attempt_ends("R-2345", 1)
         assert desk.work.all_owners() == ["host:1:1", "host:2:2"]

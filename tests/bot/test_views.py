@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.audit import Event
+from approvals.following import NOTICED
 from approvals.policy import load
 from approvals.policy_rule import Rule
 from approvals.reading import Child, Reading
 from approvals.request import AMOUNT_OPERATIONS, MONEY_OPERATIONS, Operation, Request, State
-from approvals.following import NOTICED
 from approvals.store import Approval
 from bot import answers, commands, forms, results, shown, views
 from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, sentence

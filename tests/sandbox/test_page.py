@@ -1,0 +1,303 @@
+"""The page of the local Slack in a real browser, with the real bot behind it.
+
+Skipped where no browser is installed; with CI=true in the environment its absence is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, Request, ViewportSize, async_playwright, expect
+
+from approvals.request import State
+from tests.bot.world import ALICE, OTHER, World, a_world
+
+# One browser, and so one event loop, for all of this file.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",  # as root there is none; the page is our own
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP, PHONE = (1200, 800), (390, 844)
+EVIL = "<img src=x onerror=document.title='owned'>"
+CONTRAST_LEAST = 4.5  # WCAG 2.2, success criterion 1.4.3, level AA
+
+# The parts of the page whose content is wider than they are.
+TOO_WIDE = """() => [document.documentElement, ...document.body.children]
+  .filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.tagName)"""
+
+# Every text on the screen that stands out too little from what is behind it.
+FAINT_TEXTS = """least => {
+  const rgb = color => color.match(/[\\d.]+/g).map(Number);
+  const light = color => rgb(color).slice(0, 3).map(c => c / 255)
+    .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, index) => sum + c * [0.2126, 0.7152, 0.0722][index], 0);
+  const opaque = node => (rgb(getComputedStyle(node).backgroundColor)[3] ?? 1) === 1;
+  const faint = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.data.trim(), node = texts.currentNode.parentElement;
+    if (!text || !node.checkVisibility()) continue;
+    let behind = node;
+    while (!opaque(behind)) behind = behind.parentElement;
+    const front = light(getComputedStyle(node).color), back = light(getComputedStyle(behind).backgroundColor);
+    const contrast = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
+    if (contrast < least) faint.push(`${text.slice(0, 40)}: ${contrast.toFixed(1)}`);
+  }
+  return faint;
+}"""
+
+
+@dataclass
+class Window:
+    """A browser's window on the page of a world. `complaints` is what the browser itself finds wrong."""
+
+    page: Page
+    world: World
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Note errors of the script, and requests to any other place."""
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type != "log" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._watch_request)
+
+    def _watch_request(self, request: Request) -> None:
+        if not request.url.startswith((self.world.slack.state.base_url, "data:")):
+            self.complaints.append(f"a request to {request.url}")
+
+    async def open(self) -> None:
+        await self.page.goto(self.world.slack.state.base_url)
+        await expect(self.page.get_by_text("bot connected")).to_be_visible()
+
+    async def be(self, name: str) -> None:
+        """Become that person, and wait until the page shows what they see."""
+        await self.page.get_by_role("radiogroup", name="You are").get_by_label(name).check()
+
+    async def type(self, line: str) -> None:
+        await self.page.get_by_label("a command or a message").fill(line)
+        await self.page.keyboard.press("Enter")
+
+    async def press(self, name: str) -> None:
+        """Press a button: of the dialog where one is open, else of the newest message that has it."""
+        await self.page.get_by_role("button", name=name, exact=True).last.click()
+
+    @property
+    def messages(self) -> Locator:
+        return self.page.get_by_role("log", name="messages")
+
+    @property
+    def dialog(self) -> Locator:
+        return self.page.get_by_role("dialog")
+
+    async def sees(self, *texts: str) -> None:
+        """Wait until all of that is on the screen, or can be scrolled to, among the messages."""
+        for text in texts:
+            await expect(self.messages).to_contain_text(text)
+
+    async def money(self) -> Locator:
+        """The ledger, unfolded: a phone shows its first line only."""
+        money = self.page.locator("#money")
+        if await money.get_attribute("open") is None:
+            await money.locator("summary").click()
+        return money.get_by_role("table")
+
+    async def check(self) -> None:
+        """Nothing went wrong in the browser, and nothing has to be scrolled sideways."""
+        assert await self.page.evaluate(TOO_WIDE) == []
+        assert self.complaints == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """The browser of this system; nothing is ever downloaded."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        nothing = f"none of {', '.join(BROWSERS)} is on the PATH"
+        if os.environ.get("CI") == "true":
+            pytest.fail(nothing)
+        pytest.skip(nothing)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def a_window(
+    browser: Browser,
+    folder: Path,
+    size: tuple[int, int] = DESKTOP,
+    colors: Literal["light", "dark"] = "light",
+) -> AsyncIterator[Window]:
+    """A window of that size, in pixels, on the page of a new world; at the end it is checked."""
+    async with a_world(folder) as world:
+        shape = ViewportSize(width=size[0], height=size[1])
+        page = await browser.new_page(viewport=shape, color_scheme=colors)
+        try:
+            window = Window(page, world)
+            window.watch()
+            await window.open()
+            yield window
+            await window.check()
+        finally:
+            await page.close()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_alice_types_bob_confirms_and_the_money_is_shown(
+    browser: Browser, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with a_window(browser, tmp_path, size) as window:
+        await window.be("Alice")
+        await window.type("/ottu refund ORD123 5.000 damaged in transit")
+        await window.sees("Refund 5.000 KWD · ORD123", "Waiting for approval", "damaged in transit")
+        await expect(window.page.get_by_text("nothing yet")).to_be_visible()
+
+        await window.be("Bob")
+        await window.press("Approve")
+        await expect(window.dialog).to_contain_text("Refund 5.000 KWD · ORD123")
+        assert window.world.nothing_done()  # the first press only asks
+        await window.press("Approve 5.000 KWD")
+
+        await window.sees("Done", "Refunded 5.000 KWD of ORD123", "@Alice asked, @Bob approved")
+        await expect(window.page.get_by_text("1 movement")).to_be_visible()
+        await expect(await window.money()).to_contain_text("refundORD1235.000 KWD")
+        await expect(await window.money()).to_contain_text(window.world.request().tracking_key or "no key")
+        assert window.world.moved() == [("refund", "ORD123", "5.000", "KWD")]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_a_rejection_is_given_in_the_form(browser: Browser, tmp_path: Path, size: tuple[int, int]) -> None:
+    """An empty form is not sent; the reason stands on the card and in its thread."""
+    async with a_window(browser, tmp_path, size) as window:
+        await window.world.ask()
+        await window.be("Bob")
+        await window.press("Reject")
+        await expect(window.dialog.get_by_label("Why?")).to_be_focused()
+        await window.press("Reject")
+        await expect(window.dialog).to_be_visible()
+        await window.dialog.get_by_label("Why?").fill("duplicate of ticket 7")
+        await window.press("Reject")
+
+        await expect(window.dialog).to_be_hidden()
+        await window.sees("Rejected by @Bob: duplicate of ticket 7")
+        await expect(window.page.get_by_text("1 reply")).to_be_visible()
+        await window.sees("@Alice asked, @Bob rejected.")
+        assert window.world.operations_sent() == []
+
+
+async def test_what_is_private_is_marked_and_nobody_else_sees_it(browser: Browser, tmp_path: Path) -> None:
+    async with a_window(browser, tmp_path) as window:
+        await window.be("Alice")
+        await window.type("/ottu help")
+        await window.sees("only you can see this", "/ottu refund <reference>")
+        await window.be("Bob")
+        await window.sees("Nothing here yet.")
+        await expect(window.messages).not_to_contain_text("/ottu refund <reference>")
+
+
+async def test_what_people_type_stays_text(browser: Browser, tmp_path: Path) -> None:
+    """Tags in a reason, a rejection, an ordinary message and an order number of Ottu are shown, not obeyed."""
+    async with a_window(browser, tmp_path) as window:
+        order_no = "<b>bold</b>"
+        window.world.ottu.create(order_no, "3.000", "KWD")
+        await window.world.ottu.dashboard("refund", order_no, "1.000")
+        await window.type(EVIL)
+        await window.type(f"/ottu refund ORD123 5.000 {EVIL}")
+        await window.sees(f"Reason: {EVIL}")
+        await window.be("Bob")
+        await window.press("Reject")
+        await window.dialog.get_by_label("Why?").fill(EVIL)
+        await window.press("Reject")
+        await window.sees(f"Rejected by @Bob: {EVIL}")
+        await expect(await window.money()).to_contain_text(order_no)
+
+        assert await window.page.locator("img, main b b, table b").count() == 0
+        assert await window.page.title() == "A local Slack"
+
+
+async def test_the_keyboard_is_enough(browser: Browser, tmp_path: Path) -> None:
+    """The dialog begins at its harmless button; when a card changes, focus stays at it."""
+    async with a_window(browser, tmp_path) as window:
+        keys, line = window.page.keyboard, window.page.get_by_label("a command or a message")
+        await line.focus()
+        await keys.type("/ottu refund ORD123 5.000")
+        await keys.press("Enter")
+        await window.sees("Waiting for approval")
+        await keys.press("ArrowUp")
+        await expect(line).to_have_value("/ottu refund ORD123 5.000")
+
+        await window.page.get_by_label("Alice").focus()
+        await keys.press("ArrowRight")
+        await expect(window.page.get_by_label("Bob")).to_be_checked()
+        await expect(window.messages).not_to_contain_text("only you can see this")
+        approve = window.page.get_by_role("button", name="Approve", exact=True)
+        await approve.focus()
+        await keys.press("Enter")
+        await expect(window.dialog.get_by_role("button", name="Back")).to_be_focused()
+        await keys.press("Escape")
+        await expect(approve).to_be_focused()
+        await expect(approve).not_to_have_attribute("aria-busy", "true")
+        assert window.world.nothing_done()
+
+        await keys.press("Enter")
+        await keys.press("Tab")
+        await expect(window.dialog.get_by_role("button", name="Approve 5.000 KWD")).to_be_focused()
+        await keys.press("Enter")
+        await window.sees("Refunded 5.000 KWD of ORD123")
+        assert await window.page.evaluate("document.activeElement.closest('article').innerText.includes('Done')")
+
+
+async def test_one_can_be_everybody_in_turn(browser: Browser, tmp_path: Path) -> None:
+    """No question to the server is left open: a browser has only six connections to one."""
+    async with a_window(browser, tmp_path) as window:
+        for number in range(8):
+            window.world.slack.add_person(f"U1{number}", f"Guest {number}")
+        for number in range(8):
+            await window.be(f"Guest {number}")
+            await window.sees("Nothing here yet.")
+        await window.be("Alice")
+        await window.type("/ottu help")
+        await window.sees("/ottu refund <reference>")
+
+
+async def test_news_elsewhere_is_marked_until_it_is_read(browser: Browser, tmp_path: Path) -> None:
+    async with a_window(browser, tmp_path) as window:
+        random = window.page.get_by_role("navigation").get_by_role("button", name="random")
+        window.world.slack.say(ALICE, OTHER, "lunch?")
+        await expect(random).to_contain_text("new")
+        await random.click()
+        await window.sees("lunch?")
+        await expect(random).not_to_contain_text("new")
+
+
+@pytest.mark.parametrize("colors", ["light", "dark"])
+async def test_every_text_can_be_read(browser: Browser, tmp_path: Path, colors: Literal["light", "dark"]) -> None:
+    """Buttons, the people, the card, a private answer and the ledger, in both colour schemes."""
+    async with a_window(browser, tmp_path, colors=colors) as window:
+        await window.world.approved()
+        await window.world.reaches(State.SUCCEEDED)
+        await window.type("/ottu help")
+        await window.type("/ottu refund USD55 9.99 wrong item")
+        await window.sees("only you can see this", "wrong item")
+        await expect(await window.money()).to_contain_text("ORD123")
+        assert await window.page.evaluate(FAINT_TEXTS, CONTRAST_LEAST) == []
+        await window.press("Reject")
+        await expect(window.dialog).to_be_visible()
+        assert await window.page.evaluate(FAINT_TEXTS, CONTRAST_LEAST) == []
