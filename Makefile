@@ -3,37 +3,45 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 
 .PHONY: demo test check format coverage clean
 
 demo: $(STAMP)  ## run the main job with a local Slack and a local Ottu
 	@$(RUN) -m bot demo
 
-test: $(STAMP)  ## run the tests
-	$(RUN) -m pytest -q
+test: $(DEV)  ## run the tests
+	$(RUN) -m pytest -q -n 3 --dist loadfile
 
-check: $(STAMP)  ## lint, formatting, types, and who imports whom
+check: $(DEV)  ## lint, formatting, types, and who imports whom
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m pytest -q tests/test_star.py
 
-format: $(STAMP)  ## format and mend what the linter can
+format: $(DEV)  ## format and mend what the linter can
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
-coverage: $(STAMP)  ## the tests, with the branches that none of them takes
-	$(RUN) -m pytest -q --cov --cov-report=term-missing:skip-covered
+coverage: $(DEV)  ## the tests, with the branches that none of them takes
+	$(RUN) -m pytest -q -n 3 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache demo-run build *.egg-info
 
-# Everything by its hash, so that an installation next year gives the same; then this project itself, without its build
-# fetching anything.
-$(STAMP): requirements-dev.lock pyproject.toml
+# Everything by its hash, so that an installation next year gives the same: first what runs, then what tests it, then
+# this project itself, without its build fetching anything.
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+
+$(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up $(VENV) (once) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements.lock
 	@touch $(STAMP)
+
+$(DEV): $(STAMP) requirements-dev.lock pyproject.toml
+	@echo "Setting up what the tests need (once) …"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $(DEV)

@@ -78,12 +78,13 @@ class Work:
     def add(self, key: str, kind: str, payload: Mapping[str, object], *, due_at: str | None = None) -> bool:
         """Put a job there. False, and nothing changed, where the key is known already: one payload is one job."""
         now = self.store.now()
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
         added = self.store.rows(
             "INSERT INTO work_jobs (key, kind, payload, created_at, due_at) VALUES (:key, :kind, :payload, :now, :due)"
             " ON CONFLICT (key) DO NOTHING RETURNING id",
             key=key,
             kind=kind,
-            payload=json.dumps(payload, ensure_ascii=False, separators=(",", ":")),
+            payload=text.encode(errors="replace").decode(),  # half a character that somebody made up is no text
             now=now,
             due=due_at or now,
         )

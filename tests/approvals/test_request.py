@@ -23,7 +23,7 @@ from approvals.request import (
     digest,
 )
 
-from .factories import a_request, terms_of
+from .factories import CHANGING, a_request, terms_of
 
 CARD = replace(a_request(), **terms_of(a_request()))
 ROW = as_row(CARD)
@@ -101,7 +101,7 @@ def test_the_digest_covers_the_terms_and_the_figures(name: str) -> None:
     assert name in SEEN
 
 
-@pytest.mark.parametrize("name", sorted(set(ROW) - set(SEEN)))
+@pytest.mark.parametrize("name", sorted(CHANGING))
 def test_the_digest_does_not_change_with_what_happens_to_the_request(name: str) -> None:
     """Somebody else's approval must not make the button stale."""
     assert digest({**ROW, name: "something else"}) == CARD.digest

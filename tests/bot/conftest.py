@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bot.log import QUIET
 from tests.bot.world import World, a_world
+
+
+@pytest.fixture(autouse=True)
+def quiet_libraries() -> None:
+    """As `bot.log.set_up` has it: libraries log whole payloads, odd ones among them."""
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @pytest.fixture

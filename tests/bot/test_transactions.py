@@ -231,7 +231,7 @@ async def test_what_waits_can_be_withdrawn(world: World) -> None:
 async def test_what_waits_goes_on_after_a_restart(tmp_path: Path, kind: str) -> None:
     """Neither the request nor the promise to go on by itself depends on the process."""
     async with a_world(tmp_path, policy=FAST) as world:
-        world.ottu.fault(kind, endpoint="inquiry", retry_after="3600", when="before")
+        world.ottu.fault(kind, endpoint="inquiry", retry_after="1", when="before")
         await world.type(ALICE, "refund ORD123 2.000")
         await world.told_something(ALICE, "It waits")
         await world.stop()

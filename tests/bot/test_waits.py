@@ -245,7 +245,7 @@ async def test_while_that_process_lives_nothing_is_sent_again_and_nobody_says_fa
 
 async def test_the_attempt_of_a_process_that_has_ended_is_given_up_at_once(tmp_path: Path) -> None:
     """No clock is asked: it cannot send any more. The window begins then."""
-    async with a_world(tmp_path, policy=FAST) as world:
+    async with a_world(tmp_path, policy=with_timing(deadline_seconds=2, settle_seconds=5)) as world:
         async with somebody_else() as (_, owner):
             request = await claimed_by(world, owner)
         world.running.executing.recover()
