@@ -15,7 +15,7 @@ from typing import Any
 
 from approvals.request import Request, as_row
 
-GENESIS = "0" * 64
+GENESIS = "0" * 64  # what the first event has for its predecessor
 UNKEYED = ""
 
 

@@ -10,7 +10,8 @@ import logging
 import sqlite3
 
 import ottu
-from approvals.closing import KINDS, TARGET_STATES, Closing, Found
+from approvals.children import KINDS
+from approvals.closing import TARGET_STATES, Closing, Found
 from approvals.execution import Execution, backoff_seconds
 from approvals.inquiries import MOST
 from approvals.request import Ending, Outcome, Refusal, Request, State

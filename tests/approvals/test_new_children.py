@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.closing import KINDS, new_children
+from approvals.children import KINDS, new_children
 from approvals.reading import Child, Reading
 from approvals.request import Request
 
