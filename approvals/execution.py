@@ -20,6 +20,7 @@ MOST_MISSES = 5  # proven not sent so often: failed
 LONGEST_BACKOFF_SECONDS = 60.0
 PAUSED = "paused"  # the fact that somebody stopped executions
 CREDENTIALS = "credentials_refused"  # the fact that stops executions until a harmless call is accepted again
+CREDENTIALS_REFUSED = "Ottu refused the bot's credentials (401). Nothing is executed until it accepts them again."
 
 
 class Execution:
@@ -135,8 +136,7 @@ class Execution:
                 raise LookupError(request_id)
             self.work.attempt_ends(request_id, attempt)
             if outcome.ending is Ending.UNAUTHORIZED:
-                self.work.set_fact(CREDENTIALS, {"since": self.store.now()})
-                self.work.arm("probe", "probe", {})
+                self._refuse_credentials(request_id)
             to = self._after(request, attempt, outcome)
             if to is None:
                 self._evidence(request, attempt, outcome)
@@ -150,6 +150,13 @@ class Execution:
                 )
             self.hooks.receive_kept(request_id)
             return self.store.get(request_id) or settled
+
+    def _refuse_credentials(self, request_id: str) -> None:
+        """Nothing more is executed until a harmless call is accepted; people are told once."""
+        if self.work.fact(CREDENTIALS) is None:
+            self.work.set_fact(CREDENTIALS, {"since": self.store.now()})
+            raise_alarm(self.store, self.work, CREDENTIALS_REFUSED, {}, request_id)
+        self.work.arm("probe", "probe", {})
 
     def _after(self, request: Request, attempt: int, outcome: Outcome) -> State | None:
         """The state that follows; None where the row does not move by this answer."""

@@ -43,7 +43,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # we cannot tell
     REFUSED = "refused"  # not possible, or not allowed; final, like all below
     REJECTED = "rejected"  # an approver said no
-    WITHDRAWN = "withdrawn"  # the requester took it back
+    WITHDRAWN = "withdrawn"  # taken back by the requester, or by the bot because somebody else acted on the transaction
     EXPIRED = "expired"  # nobody decided in time
     LAPSED = "lapsed"  # approved, but not started in time
     SUCCEEDED = "succeeded"  # proven done

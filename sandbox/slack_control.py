@@ -121,6 +121,7 @@ def snapshot(slack: Slack, user: str | None) -> Json:
         "app_id": state.app_id,
         "bot_user": state.bot_user,
         "commands": sorted(state.commands),
+        "home_tab_enabled": state.home_tab_enabled,
         "shortcuts": state.shortcuts,
         "message_shortcuts": state.message_shortcuts,
         "connections": len(slack.outbox.sockets),

@@ -63,6 +63,7 @@ class State:
     scopes: set[str] = field(default_factory=lambda: set(SCOPES))
     rate_limits: bool = False  # one post a second per channel
     usergroups_paid: bool = True  # False: usergroups.users.list answers plan_upgrade_required
+    home_tab_enabled: bool = True
     messages_tab_enabled: bool = True  # False: a direct message fails with messages_tab_disabled
     people: dict[str, Person] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
