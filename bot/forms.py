@@ -28,27 +28,34 @@ class Place:
     ts: str
 
 
-def reject_form(request_id: str, digest: str, what: str, channel: str, ts: str) -> View:
-    """The form. It remembers which card it came from; `what` is the card's title."""
+def _form(callback_id: str, title: str, submit: str, what: str, place: Place, inputs: list[InputBlock]) -> View:
+    """A form about one request; `what` is its card's title."""
     return View(
         type="modal",
-        callback_id="reject_form",
-        title=PlainTextObject(text=f"Reject {request_id}"),
-        submit=PlainTextObject(text="Reject"),
+        callback_id=callback_id,
+        title=PlainTextObject(text=title),
+        submit=PlainTextObject(text=submit),
         close=PlainTextObject(text="Back"),
-        private_metadata="|".join([request_id, digest, channel, ts]),
-        blocks=[
-            SectionBlock(text=PlainTextObject(text=cut(what, 500))),
-            InputBlock(
-                block_id="reason",
-                label=PlainTextObject(text="Why?"),
-                hint=PlainTextObject(
-                    text="Stays in the record and in the channel, with your name. No card or customer data."
-                ),
-                element=PlainTextInputElement(action_id="reason", multiline=True, min_length=1, max_length=500),
-            ),
-        ],
+        private_metadata="|".join([place.request_id, place.digest, place.channel, place.ts]),
+        blocks=[SectionBlock(text=PlainTextObject(text=cut(what, 500))), *inputs],
     )
+
+
+def _words(block_id: str, label: str, hint: str) -> InputBlock:
+    """A field for a sentence or two."""
+    return InputBlock(
+        block_id=block_id,
+        label=PlainTextObject(text=label),
+        hint=PlainTextObject(text=hint),
+        element=PlainTextInputElement(action_id=block_id, multiline=True, min_length=1, max_length=500),
+    )
+
+
+def reject_form(request_id: str, digest: str, what: str, channel: str, ts: str) -> View:
+    """Asks for the reason of a rejection."""
+    hint = "Stays in the record and in the channel, with your name. No card or customer data."
+    place = Place(request_id, digest, channel, ts)
+    return _form("reject_form", f"Reject {request_id}", "Reject", what, place, [_words("reason", "Why?", hint)])
 
 
 @dataclass(frozen=True)
@@ -66,32 +73,16 @@ def parse_reject_form(view: dict[str, Any]) -> Rejection:
 
 
 def close_form(request_id: str, digest: str, what: str, channel: str, ts: str) -> View:
-    """The form. What somebody has said already stands on the card."""
+    """Asks what became of an unknown one. What somebody has said already stands on the card."""
     options = [Option(value="succeeded", text="It succeeded"), Option(value="failed", text="It failed")]
-    return View(
-        type="modal",
-        callback_id="close_form",
-        title=PlainTextObject(text=f"Close {request_id}"),
-        submit=PlainTextObject(text="Say so"),
-        close=PlainTextObject(text="Back"),
-        private_metadata="|".join([request_id, digest, channel, ts]),
-        blocks=[
-            SectionBlock(text=PlainTextObject(text=cut(what, 500))),
-            InputBlock(
-                block_id="outcome",
-                label=PlainTextObject(text="What happened?"),
-                element=RadioButtonsElement(action_id="outcome", options=options),
-            ),
-            InputBlock(
-                block_id="evidence",
-                label=PlainTextObject(text="How do you know?"),
-                hint=PlainTextObject(
-                    text="The reference number, or where and when you looked. Two people must say the same."
-                ),
-                element=PlainTextInputElement(action_id="evidence", multiline=True, min_length=1, max_length=500),
-            ),
-        ],
+    outcome = InputBlock(
+        block_id="outcome",
+        label=PlainTextObject(text="What happened?"),
+        element=RadioButtonsElement(action_id="outcome", options=options),
     )
+    hint = "The reference number, or where and when you looked. Two people must say the same."
+    inputs = [outcome, _words("evidence", "How do you know?", hint)]
+    return _form("close_form", f"Close {request_id}", "Say so", what, Place(request_id, digest, channel, ts), inputs)
 
 
 @dataclass(frozen=True)
