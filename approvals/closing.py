@@ -75,7 +75,7 @@ class Closing:
                 to = state_of(request, new)
                 if to is request.state:
                     return Found.UNCLEAR  # a queued one that is still queued
-                if to is not None and not (to is State.QUEUED and request.state is State.QUEUED):
+                if to is not None and not (to is State.QUEUED and request.restored):  # people close what was restored
                     return self._proven(request, to, f"Ottu's inquiry shows a new child: {new[0].state}")
             return self._seen(request, Found.UNCLEAR, read)
 
@@ -243,7 +243,7 @@ class Closing:
             standing = self.proposal(request)
             if standing is None or standing.outcome != outcome:
                 self._propose(request, person, outcome, evidence.strip())
-                return f"Noted: you say that {request_id} {_said(outcome)}. Another person must say the same."
+                return f"Noted: you say that {request_id} {outcome}. Another person must say the same."
             self._check_pair(request, standing, person, members)
             self._confirm(request, standing, person, evidence.strip())
             return f"{request_id} is closed as {outcome}."
@@ -311,7 +311,3 @@ class Closing:
 def follow_card(work: Work, request: Request) -> None:
     """The row changed within its state: the card shows it."""
     work.arm(f"card:{request.id}", "card", {"request": request.id})
-
-
-def _said(outcome: str) -> str:
-    return "succeeded" if outcome == State.SUCCEEDED else "failed"

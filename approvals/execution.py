@@ -44,6 +44,10 @@ class Execution:
         """Has somebody stopped executions?"""
         return self.work.fact(PAUSED) is not None
 
+    def why_restored(self) -> str | None:
+        """Why the bot takes this database for one that was put back from a copy, while it is paused for that."""
+        return (self.work.fact(PAUSED) or {}).get("restored")
+
     def pause(self, person: str, reason: str) -> None:
         """Stop executions of all processes of this database; reads and decisions go on."""
         with self.store.transaction():
@@ -76,8 +80,8 @@ class Execution:
                     changes={"restored": 1, "detail": "the database was put back from a copy"},
                 )
                 self._followed(moved)
-            if not self.is_paused():
-                self.work.set_fact(PAUSED, {"by": BOT, "reason": why, "since": self.store.now()})
+            paused = self.work.fact(PAUSED) or {"by": BOT, "reason": why, "since": self.store.now()}
+            self.work.set_fact(PAUSED, {**paused, "restored": why})
             sentence = f"This database was put back from a copy: {why}. Executions are paused."
             raise_alarm(self.store, self.work, sentence, {"open_requests": len(requests)})
             return len(requests)
@@ -183,7 +187,7 @@ class Execution:
         if outcome.ending is Ending.NOT_SENT:
             changes["misses"] = request.misses + 1
             if to is State.FAILED:
-                changes["detail"] = f"could not reach Ottu {MOST_MISSES} times; nothing was sent"
+                changes["detail"] = f"could not reach Ottu {MOST_MISSES} times; nothing was sent ({outcome.detail})"
         note: dict[str, object] = {"ending": outcome.ending.value, "attempt": request.attempt}
         if to is State.APPROVED:
             note["again_in_seconds"] = round(backoff_seconds(request.misses, outcome), 3)

@@ -141,7 +141,7 @@ class Hooks:
             self.work.keep_hook(request.id, hook.session_id, hook.order_no, hook.as_json())
             return True
         if request.state in {State.UNKNOWN, State.QUEUED} and request.reference_number is None:
-            if is_new and is_proof(request, hook) and not (hook.ending is Ending.FAILED and request.attempt > 1):
+            if is_new and is_proof(request, hook) and _decides(request, hook):
                 self.work.note_reference(hook.reference_number or "", request.id, WEBHOOK)
                 self._moved(request, AFTER_HOOK[hook.ending], hook)
             else:
@@ -228,6 +228,13 @@ def _contradicts(request: Request, hook: Hook) -> bool:
     if request.state is State.FAILED:
         return said in {State.SUCCEEDED, State.QUEUED}
     return request.state is State.SUCCEEDED and said is State.FAILED
+
+
+def _decides(request: Request, hook: Hook) -> bool:
+    """Not the no to one of two sends; nor, of what was put back from a copy, that the bank decides: people do."""
+    if hook.ending is Ending.FAILED:
+        return request.attempt <= 1
+    return not (hook.ending is Ending.QUEUED and request.restored)
 
 
 def agrees(request: Request, hook: Hook) -> bool:

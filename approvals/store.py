@@ -6,8 +6,8 @@ A move is one guarded UPDATE whose row count must be 1, and its event, in one tr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,19 +53,36 @@ class Approval:
 
 
 class Store:
-    """The record on one open database. Not for several threads: one connection, on the event loop."""
+    """The record on one open database. Not for several threads: one connection, on the event loop.
+
+    `on_event` is told each event once it is on disk.
+    """
 
     def __init__(self, database: Database, key: ChainKey) -> None:
         self.database = database
         self.key = key
+        self.on_event: Callable[[Event], object] = lambda _: None
+        self._recorded: list[Event] = []  # within the transaction under way
 
     @property
     def path(self) -> str:
         """The database's file."""
         return str(self.rows("PRAGMA database_list")[0]["file"])
 
-    def transaction(self) -> AbstractContextManager[None]:
-        return sqlite.transaction(self.database)
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One writing transaction; inside another one, a part of it that can fail alone."""
+        is_part, before = self.database.conn.in_transaction, len(self._recorded)
+        try:
+            with sqlite.transaction(self.database):
+                yield
+        except BaseException:
+            del self._recorded[before:]
+            raise
+        if not is_part:
+            recorded, self._recorded = self._recorded, []
+            for event in recorded:
+                self.on_event(event)
 
     def now(self) -> str:
         """The database's clock: UTC, ISO 8601, milliseconds."""
@@ -250,6 +267,7 @@ class Store:
                 " :key_id, :prev, :hash)",
                 event.__dict__,
             )
+            self._recorded.append(event)
         return event
 
     def events(self, request_id: str | None = None) -> Iterator[Event]:

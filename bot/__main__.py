@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from approvals.audit import differences
 from bot import log
 from bot.acquaintance import CannotStart
-from bot.app import Bot, open_store
+from bot.app import Bot
+from bot.audit import verify_record
 from bot.backup import backup, restore
 from bot.doctor import doctor, policy_check
-from bot.settings import SettingsError, load_settings
+from bot.settings import SettingsError, load_audit_settings, load_settings
 
 
 def run(_arguments: argparse.Namespace) -> int:
@@ -55,24 +56,7 @@ def put_back(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Recompute the chain of events, and derive every row from it anew."""
-    store = open_store(load_settings())
-    try:
-        found = list(
-            differences(
-                store.events(),
-                {request.id: request for request in store.select("1")},
-                store.key,
-                store.beside(),
-                unkeyed_until=arguments.unkeyed_until,
-            )
-        )
-        seq, head = store.head()
-    finally:
-        store.database.close()
-    for difference in found:
-        print(difference)
-    print(f"{len(found)} differences in {seq} events; head {seq}:{head}")
-    return 1 if found else 0
+    return verify_record(load_audit_settings(), unkeyed_until=arguments.unkeyed_until, expected=arguments.expect)
 
 
 def show_version(_arguments: argparse.Namespace) -> int:
@@ -106,6 +90,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="SEQ",
         help="AUDIT_KEY was set after this event; known to you only",
     )
+    verifying.add_argument(
+        "--expect",
+        metavar="SEQ:HASH",
+        help="an event as Slack shows it, which the record must contain",
+    )
     verifying.set_defaults(do=verify)
     copying = commands.add_parser("backup", help="copy the database, while the bot runs")
     copying.add_argument("target", type=Path, help="a new file")
@@ -118,9 +107,9 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    """The console script."""
-    arguments = parser().parse_args()
+def main(words: Sequence[str] | None = None) -> int:
+    """The console script. `words`: what was typed after its name; None takes them from the command line."""
+    arguments = parser().parse_args(words)
     try:
         status: int = arguments.do(arguments)
     except (SettingsError, CannotStart) as error:

@@ -19,7 +19,9 @@ from bot.shown import amount, moment, transaction
 from bot.usage import help_text
 from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, person, sentence
 
-MOST_LINES = 15
+MOST_LINES = 15  # of events, or of a transaction's children
+PAGE_LINES = 20  # of requests in one message: well below what Slack takes, at their longest
+MOST_PAGES = 5  # so many messages Slack takes at one response_url
 
 
 def acknowledgement(command: commands.Command) -> tuple[str, bool]:
@@ -60,13 +62,39 @@ def line(request: Request, permalink: str | None) -> str:
     )
 
 
-def listed(title: str, lines: Sequence[str], nothing: str) -> str:
-    """A list with its count, cut where it grows too long for one message."""
+def listed(title: str, lines: Sequence[str], nothing: str) -> list[str]:
+    """A list with its count, as the messages that it takes: a page each, and no more pages than one answer may have."""
     if not lines:
-        return nothing
-    shown = list(lines[:MOST_LINES])
-    more = [f"… and {len(lines) - MOST_LINES} more."] if len(lines) > MOST_LINES else []
-    return "\n".join([f"*{title}* ({len(lines)})", *shown, *more])
+        return [nothing]
+    shown, more = lines[: PAGE_LINES * MOST_PAGES], len(lines) - PAGE_LINES * MOST_PAGES
+    pages = [shown[at : at + PAGE_LINES] for at in range(0, len(shown), PAGE_LINES)]
+    texts = ["\n".join([_heading(title, len(lines), n, len(pages)), *page]) for n, page in enumerate(pages, 1)]
+    if more > 0:
+        texts[-1] += f"\n… and {more} older ones. `/ottu status` shows any of them by its name."
+    return texts
+
+
+def _heading(title: str, count: int, page: int, pages: int) -> str:
+    return f"*{title}* ({count})" + (f", page {page} of {pages}" if pages > 1 else "")
+
+
+def paused(user: str, reason: str) -> str:
+    """What everybody reads when somebody has stopped executions."""
+    why = f": {literal(reason)}" if reason else ""
+    return f"⏸️ {person(user)} has paused executions{why}. Decisions go on; nothing is sent until `/ottu resume`."
+
+
+def resumed(user: str) -> str:
+    """What everybody reads when they go on."""
+    return f"▶️ {person(user)} has resumed executions: what is approved is sent to Ottu again."
+
+
+def restored(why: str) -> str:
+    """What whoever resumes must have read first, where the database was put back from a copy."""
+    return (
+        f"⚠️ This database was put back from a copy: {literal(why)}. What was open in it is unknown, and is never sent "
+        "again: look each one up in Ottu, and close it by hand. `/ottu pending` lists them."
+    )
 
 
 def details(
@@ -87,6 +115,8 @@ def details(
         lines.append(f"Session: `{request.session_id}`")
     if request.tracking_key:
         lines.append(f"Tracking-Key: `{request.tracking_key}`")
+    if len(events) > MOST_LINES:
+        lines.append(f"… {len(events) - MOST_LINES} earlier events are in the record.")
     lines += [_event(event) for event in events[-MOST_LINES:]]
     return "\n".join(lines)
 

@@ -40,7 +40,8 @@ from bot.delivery import CardStanding, Delivery
 from bot.executing import Executing
 from bot.inbox import Inbox
 from bot.inquire import Inquirer
-from bot.marker import Marker
+from bot.log import recorded
+from bot.marker import DATABASE, Marker
 from bot.patience import Patience
 from bot.people import People
 from bot.reader import Reader
@@ -53,7 +54,6 @@ log = logging.getLogger("bot.app")
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SLACK_SECONDS = 10
 RECOVER_SECONDS = 10.0
-DATABASE = "database_id"  # the fact: the name by which markers know this database
 ACCOUNT = "ottu_base_url"  # the fact: to which account this database belongs
 GRACE_SECONDS = 1.0
 WENT_WRONG = "Something went wrong here. `/ottu pending` shows what is open; the bot's log shows why."
@@ -167,6 +167,7 @@ class Bot:
         policy = read_policy(settings)
         check_people(settings, policy)
         store = open_store(settings)
+        store.on_event = recorded
         work = Work(store, processes.this_process())
         credentials = Credentials(settings)
         client = slack_client(credentials)
@@ -289,7 +290,8 @@ class Bot:
         """No new payloads, no new claims; running calls finish up to the deadline, then are parked as unknown."""
         if slack is not None:
             await slack.client.close()  # type: ignore[no-untyped-call]  # as the SDK has it
-        await self.worker.stop(patience={"execute": self.policy.timing.deadline_seconds + GRACE_SECONDS})
+        patience = self.policy.timing.deadline_seconds + GRACE_SECONDS
+        await self.worker.stop(patience={"execute": patience, "close": patience})  # both lanes send
         for task in background:
             task.cancel()
         for result in await asyncio.gather(*background, return_exceptions=True):
@@ -308,7 +310,7 @@ class Bot:
     async def _look_after(self) -> None:
         """What other processes left behind, and what is done long ago."""
         while True:
-            await asyncio.sleep(RECOVER_SECONDS)
+            await asyncio.sleep(min(RECOVER_SECONDS, self.policy.timing.deadline_seconds))
             with contextlib.suppress(sqlite3.Error):
                 self.executing.recover()
                 self.work.forget_done()

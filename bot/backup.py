@@ -46,7 +46,7 @@ def restore(settings: Settings, source: Path | None, *, sure: bool) -> int:
     _check_nobody_runs(settings)
     where = source or settings.database_path
     print(f"{where}: every request that is open in it becomes unknown and is never sent again.")
-    if not sure and input("Type yes to go on: ").strip() != "yes":
+    if not sure and not _says_yes():
         print("nothing was changed")
         return 1
     if source is not None:
@@ -59,18 +59,23 @@ def restore(settings: Settings, source: Path | None, *, sure: bool) -> int:
     return 0
 
 
+def _says_yes() -> bool:
+    try:
+        return input("Type yes to go on: ").strip() == "yes"
+    except EOFError:
+        raise CannotStart("nobody is here to be asked; add --yes") from None
+
+
 def _adopt(settings: Settings, store: Store, policy: Policy, why: str) -> None:
     work = Work(store, processes.this_process())
     execution = Execution(store, work, policy, new_tracking_key)
     open_ones = store.in_states(*OPEN)
-    was_paused = execution.is_paused()
     execution.mark_restored(why)
-    if not was_paused:
-        execution.resume("restore")
     Marker(settings.state_directory, store, database_id(work), work.owner).take_over(processes.is_gone)
     for request in open_ones:
         print(f"  {request.id} {request.operation} {request.reference}: was {request.state}, is unknown")
     print(f"{len(open_ones)} open. Look each up in Ottu, and close it by two people: /ottu close.")
+    print("Executions are paused: start the bot, and type /ottu resume when you have looked.")
 
 
 def _check(source: Path) -> None:

@@ -241,13 +241,21 @@ class Delivery:
     # --- private answers
 
     def answer_later(
-        self, key: str, user: str, text: str, *, response_url: str | None = None, since: str | None = None
+        self,
+        key: str,
+        user: str,
+        text: str | list[str],
+        *,
+        response_url: str | None = None,
+        since: str | None = None,
     ) -> None:
-        """Put an answer down for one person. `since`: when Slack gave the response_url."""
+        """Put an answer down for one person, in so many messages. `since`: when Slack gave the response_url."""
         until = later(since or self.store.now(), minutes=ANSWER_MINUTES - 1)
-        self.work.add(
-            f"answer:{key}", "answer", {"user": user, "text": text, "response_url": response_url, "until": until}
-        )
+        self._put_down(key, {"user": user, "response_url": response_url, "until": until}, text)
+
+    def _put_down(self, key: str, how: dict[str, Any], text: str | list[str]) -> None:
+        first, *more = [text] if isinstance(text, str) else text
+        self.work.add(f"answer:{key}", "answer", {**how, "text": first, "more": more})
 
     def answer_requester(self, key: str, request: Request, text: str) -> None:
         """Answer the command that a request came from."""
@@ -256,22 +264,28 @@ class Delivery:
         self.answer_later(key, request.requester, text, response_url=url or None, since=request.created_at)
 
     async def answer(self, job: Job) -> None:
-        """By response_url while it is valid, else as a direct message."""
-        url, text = job.payload.get("response_url"), str(job.payload["text"])
-        until = job.payload.get("until") or later(job.created_at, minutes=ANSWER_MINUTES - 1)
-        if url and seconds_between(self.store.now(), str(until)) > 0 and job.tries <= 2:
+        """By response_url while it is valid, else as a direct message; then what more there is to say, in its order."""
+        if not await self._by_response_url(job):
             try:
-                answered = await AsyncWebhookClient(str(url), timeout=5, retry_handlers=[]).send(
-                    text=text, response_type="ephemeral", replace_original=False
-                )
-            except UNREACHABLE as error:
-                raise SlackDown(type(error).__name__) from None
-            if answered.status_code == 200:
-                return
+                await self.post(str(job.payload["user"]), Message(str(job.payload["text"])))
+            except SlackApiError as error:
+                log.warning("answer_not_delivered", extra={"facts": {"error": slack_code(error)}})
+        if more := job.payload.get("more"):
+            self._put_down(f"{job.key.removeprefix('answer:')}:{len(more)}", job.payload, more)
+
+    async def _by_response_url(self, job: Job) -> bool:
+        """Did Slack take it there?"""
+        url, until = job.payload.get("response_url"), job.payload.get("until")
+        until = until or later(job.created_at, minutes=ANSWER_MINUTES - 1)
+        if not url or seconds_between(self.store.now(), str(until)) <= 0 or job.tries > 2:
+            return False
         try:
-            await self.post(str(job.payload["user"]), Message(text))
-        except SlackApiError as error:
-            log.warning("answer_not_delivered", extra={"facts": {"error": slack_code(error)}})
+            answered = await AsyncWebhookClient(str(url), timeout=5, retry_handlers=[]).send(
+                text=str(job.payload["text"]), response_type="ephemeral", replace_original=False
+            )
+        except UNREACHABLE as error:
+            raise SlackDown(type(error).__name__) from None
+        return answered.status_code == 200
 
     # --- Slack
 

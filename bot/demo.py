@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from bot.settings import KNOWN
+
 Found = TypeVar("Found")
 ROOT = Path(__file__).parents[1]
 STEP_SECONDS = 10.0  # no step of the demo takes so long
@@ -56,6 +58,14 @@ block = "Delete is done by the platform team."
 
 def main(*, stay: bool) -> int:
     """Run the demo. `stay`: keep everything running afterwards, for a browser."""
+    try:
+        return _run(stay)
+    except KeyboardInterrupt:
+        print()
+        return 130
+
+
+def _run(stay: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="ottu-bot-demo-") as folder, _sandbox(stay) as where:
         (Path(folder) / "policy.toml").write_text(POLICY, encoding="utf-8")
         with _process([sys.executable, "-m", "bot", "run"], Path(folder), _environment(where, Path(folder))):
@@ -67,7 +77,12 @@ def main(*, stay: bool) -> int:
 
 def _environment(where: dict[str, str], folder: Path) -> dict[str, str]:
     """The bot's environment: this one's without anything of another Slack or Ottu."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "OTTU_", "AUDIT_"))}
+    foreign = {*KNOWN, *(f"{name}_FILE" for name in KNOWN)}
+    mine = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in foreign and not name.startswith(("SLACK_", "OTTU_")) and not name.lower().endswith("_proxy")
+    }
     return mine | {
         "SLACK_BOT_TOKEN": where["slack_bot_token"],
         "SLACK_APP_TOKEN": where["slack_app_token"],
@@ -151,7 +166,7 @@ class Demo:
             return self._compare()
 
     def _say(self, who: str, what: str) -> None:
-        print(f"  {time.strftime('%H:%M:%S')}  {who + ':':<18} {what}", flush=True)
+        print(f"  {time.strftime('%H:%M:%S')}  {who + ':' if who else '':<20} {what}", flush=True)
 
     def _act(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         return dict(self.client.post(f"{self.where['slack_control_url']}{name}", json=body).raise_for_status().json())
@@ -171,7 +186,9 @@ class Demo:
             if found:
                 return found
             time.sleep(0.05)
-        raise SystemExit(f"ottu-bot: the demo waited {STEP_SECONDS:.0f} s for {what}; that is a mistake of ours")
+        log = self.database.with_name("bot.log")
+        last = "\n".join(log.read_text(encoding="utf-8").splitlines()[-5:]) if log.exists() else ""
+        raise SystemExit(f"ottu-bot: the demo waited {STEP_SECONDS:.0f} s for {what}. The bot's log ends:\n{last}")
 
     def _messages(self) -> list[dict[str, Any]]:
         return [one for one in self._state()["messages"] if one["channel"] == "C01GEN" and not one["ephemeral_to"]]

@@ -142,10 +142,10 @@ def _scopes(headers: Any) -> Finding:
 
 
 def _clock(whose: str, headers: Any) -> Finding:
-    text = _header(headers, "date")
-    if not text:
-        return Finding(None, f"clock against {whose}'s", "no Date in the answer")
-    apart = time.time() - parsedate_to_datetime(text).timestamp()
+    try:
+        apart = time.time() - parsedate_to_datetime(_header(headers, "date")).timestamp()
+    except ValueError:
+        return Finding(None, f"clock against {whose}'s", "no readable Date in the answer")
     if abs(apart) > CLOCK_SECONDS:
         return Finding(False, f"clock is {apart:+.0f} s from {whose}'s", "set this machine's clock (NTP)")
     return Finding(True, f"clock agrees with {whose}'s")

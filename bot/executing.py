@@ -118,11 +118,15 @@ class Executing:
                 return self.execution.settle(claimed.id, claimed.attempt, refused)
 
     async def resend(self, job: Job) -> None:
-        """Somebody who may has pressed "Send again with the same key"."""
+        """Somebody who may has pressed "Send again with the same key", perhaps long ago: a pause held it up."""
+        request = self.store.get(str(job.payload["request"]))
+        if request is None:
+            return
+        if not (self.closing.offers_resend(request) and self.closing.has_fresh_reading(request)):
+            self.work.arm(f"close:{request.id}", "close", {"request": request.id})  # the card will show what is found
+            return
         claimed_at = ottu.awake_seconds()
-        claimed = self.execution.claim_again(
-            str(job.payload["request"]), int(job.payload["version"]), str(job.payload["by"])
-        )
+        claimed = self.execution.claim_again(request.id, int(job.payload["version"]), str(job.payload["by"]))
         if claimed is not None:
             await self._send(claimed, claimed_at)
         elif self.execution.stopped():

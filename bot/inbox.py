@@ -12,7 +12,7 @@ from typing import Literal
 from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.policy import Members, Policy
-from approvals.request import Refusal, Request, State, Submission
+from approvals.request import OPEN, Refusal, Request, State, Submission
 from approvals.service import CLICK_COUNTS_SECONDS, Service
 from approvals.store import Store, seconds_between
 from approvals.work import Job, Work
@@ -20,12 +20,13 @@ from bot import answers, commands
 from bot.delivery import Delivery
 from bot.inquire import Inquirer
 from bot.people import People, SlackDown
-from bot.words import sentence
+from bot.words import literal, sentence
 
 LONGEST_NAME = 20  # of a request that a button names: no more of what is made up goes into the record
 RESUME_ASKED = "resume_asked"  # the fact: who has read what would be sent, and when
 RESUME_SECONDS = 60.0
 APP = "app_id"  # the fact: by which id Slack knows this app
+Answer = str | list[str]  # one private message, or several pages
 
 
 class Inbox:
@@ -77,7 +78,7 @@ class Inbox:
             return None
         return await self.people.members(self.policy)
 
-    def _command(self, job: Job, command: commands.Command, members: Members) -> str | None:
+    def _command(self, job: Job, command: commands.Command, members: Members) -> Answer | None:
         """Do what a command says; the answer for the person, or None where the card or a notice is the answer."""
         user = str(job.payload["user"])
         match command:
@@ -94,7 +95,7 @@ class Inbox:
             case commands.Pause(reason=reason):
                 self._power("pause", user, members)
                 self.execution.pause(user, reason)
-                self.delivery.show_all_again(State.APPROVED)
+                self._announce(answers.paused(user, reason))
                 return "⏸️ Paused: nothing is sent to Ottu until somebody types `/ottu resume`. Decisions go on."
             case commands.Resume():
                 self._power("pause", user, members)
@@ -106,19 +107,31 @@ class Inbox:
         may_fail = self.is_settled(self.service.known(request_id))
         return sentence(self.closing.close(request_id, user, outcome, evidence, members, may_fail=may_fail))
 
-    def _resume(self, user: str) -> str:
+    def _resume(self, user: str) -> Answer:
         """Says what would be sent, and asks: the second `/ottu resume` within a minute does it."""
         waiting = self.store.in_states(State.APPROVED)
         asked = self.work.fact(RESUME_ASKED)
         fresh = asked and asked["by"] == user and seconds_between(asked["at"], self.store.now()) <= RESUME_SECONDS
-        if waiting and not fresh and self.execution.is_paused():
+        restored = self.execution.why_restored()
+        if (waiting or restored) and not fresh and self.execution.is_paused():
             self.work.set_fact(RESUME_ASKED, {"by": user, "at": self.store.now()})
-            shown = answers.listed("Would be sent at once", self._lines(waiting), "")
-            return f"{shown}\nType `/ottu resume` again within a minute to send them."
+            listed = answers.listed("Would be sent at once", self._lines(waiting), "Nothing would be sent at once.")
+            *pages, last = [*([answers.restored(restored)] if restored else []), *listed]
+            return [
+                *pages,
+                f"{last}\nType `/ottu resume` again within a minute to {'send them' if waiting else 'go on'}.",
+            ]
         self.execution.resume(user)
         self.work.set_fact(RESUME_ASKED, None)
-        self.delivery.show_all_again(State.APPROVED)
+        self._announce(answers.resumed(user))
         return f"▶️ Resumed. {len(waiting)} approved request{'s' if len(waiting) != 1 else ''} may be sent now."
+
+    def _announce(self, text: str) -> None:
+        """A pause, or its end, in every channel of requests and on the cards that wait for it."""
+        self.delivery.show_all_again(State.APPROVED)
+        seq, _ = self.store.head()
+        for channel in self.policy.channels.requests:
+            self.delivery.answer_later(f"executions:{seq}:{channel}", channel, text)
 
     def _resend(self, request: Request, user: str, members: Members) -> str | None:
         self.closing.check_resend(request, user, members)
@@ -169,19 +182,14 @@ class Inbox:
         if not self.policy.has_power(power, user, members):
             raise Refusal(answers.power_problem(self.policy, power), kind="no_power")
 
-    def _read(self, command: commands.Command, members: Members, user: str) -> str:
+    def _read(self, command: commands.Command, members: Members, user: str) -> Answer:
         match command:
             case commands.Status(target=target):
                 return self._details(self._target(target, any_state=True), members, user)
             case commands.History(reference=reference):
-                found = self._of(reference)
-                return answers.listed(
-                    f"Requests for {reference.value}", self._lines(found), f"No request for {reference.value} so far."
-                )
-        waiting = self.store.select(
-            "state NOT IN ('refused', 'rejected', 'withdrawn', 'expired', 'lapsed', 'succeeded', 'failed')"
-            " ORDER BY created_at DESC LIMIT 200"
-        )
+                found, name = self._of(reference), literal(reference.value)
+                return answers.listed(f"Requests for {name}", self._lines(found), f"No request for {name} so far.")
+        waiting = self.store.in_states(*OPEN)[::-1]
         return answers.listed("Open requests", self._lines(waiting), "Nothing is open. ✨")
 
     def _lines(self, requests: list[Request]) -> list[str]:
@@ -288,7 +296,7 @@ class Inbox:
 
     # --- one transaction a payload
 
-    def _decide(self, job: Job, wanted: str, decide: Callable[[], str | None], named: str | None = None) -> None:
+    def _decide(self, job: Job, wanted: str, decide: Callable[[], Answer | None], named: str | None = None) -> None:
         try:
             with self.store.transaction():
                 answer = decide()
@@ -306,7 +314,7 @@ class Inbox:
             self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else sentence(str(refusal)))
             self.work.finish(job)
 
-    def _answer(self, job: Job, text: str) -> None:
+    def _answer(self, job: Job, text: Answer) -> None:
         self.delivery.answer_later(
             job.key, str(job.payload["user"]), text, response_url=job.payload.get("response_url")
         )

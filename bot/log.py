@@ -9,11 +9,18 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from approvals.audit import Event
+
+LOUD = frozenset({"alarm", "gave_up"})  # somebody must look
+OURS = ("bot", "approvals", "ottu", "sandbox")
 QUIET = ("slack_bolt", "slack_sdk", "httpx", "httpcore", "aiohttp", "uvicorn", "asyncio")
 
 
 class JsonLines(logging.Formatter):
-    """`{"at", "level", "logger", "event", …}`; of an exception the types and places, not the values."""
+    """`{"at", "level", "logger", "event", …}`; of an exception the types and places, not the values.
+
+    A library's own words may quote a payload, so of its lines the place alone is kept.
+    """
 
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__()
@@ -32,6 +39,8 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "facts", {}),
         }
+        if record.name.partition(".")[0] not in OURS:
+            line |= {"event": "library", "said_at": f"{record.module}:{record.lineno}"}
         if record.exc_info and record.exc_info[1] is not None:
             line["where"] = [
                 f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}"
@@ -42,6 +51,15 @@ class JsonLines(logging.Formatter):
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def recorded(event: Event) -> None:
+    """One line for an event of the record: which request, what happened, why; nothing that a person typed."""
+    log = logging.getLogger("bot.record")
+    moved = {"from": event.from_state, "to": event.to_state, "version": event.version} if event.to_state else {}
+    why = {"why": event.facts["why"]} if event.kind == "refused_attempt" else {}
+    level = logging.WARNING if event.kind in LOUD or event.to_state == "unknown" else logging.INFO
+    log.log(level, event.kind, extra={"facts": {"request": event.request_id, "seq": event.seq, **moved, **why}})
 
 
 def set_up(secrets: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from approvals.store import Store
 
 SUFFIX = ".ottu-bot-marker"
+DATABASE = "database_id"  # the fact: the name by which markers know this database
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,20 @@ class Marker:
         return [mark for _, mark in self._files()]
 
     def _files(self) -> Iterator[tuple[Path, Mark]]:
-        """The markers that can be read; one that cannot says nothing."""
-        for path in sorted(self.directory.glob(f"*{SUFFIX}")):
-            try:
-                yield path, Mark(**json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError):
-                continue
+        return _files(self.directory)
+
+
+def _files(directory: Path) -> Iterator[tuple[Path, Mark]]:
+    """The markers that can be read; one that cannot says nothing."""
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        try:
+            yield path, Mark(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+
+
+def read_marks(directory: Path, store: Store) -> list[Mark]:
+    """The markers of this database, for whoever verifies it."""
+    rows = store.rows("SELECT value FROM work_facts WHERE name = :name", name=DATABASE)
+    name = json.loads(rows[0]["value"])["id"] if rows else None
+    return [mark for _, mark in _files(directory) if mark.database == name]

@@ -1,4 +1,4 @@
-"""Sends operations, and translates what comes back; beside `reader` the only file that knows `approvals` and `ottu`.
+"""Sends operations, and translates what comes back; `reader` and `webhook` translate the other answers.
 
 Every exception of the gateway becomes an ending that says what is proven, by the table in `approvals.request`.
 """

@@ -2,7 +2,7 @@
 
 Where does a click on Approve go? `on_button` writes it to the inbox and acknowledges; the worker hands it to
 `inbox.on_click`, which asks who this is and calls `approvals.service.approve`; that checks the rule and makes the
-guarded move in `approvals.store`. Then `worker` → `tasks.execute` (claim) → `perform.send` → `ottu.client` →
+guarded move in `approvals.store`. Then `worker` → `executing.execute` (claim) → `perform.send` → `ottu.client` →
 `approvals.execution.settle` → `delivery.card`.
 """
 

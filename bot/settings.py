@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+DATABASE_URL_DEFAULT = "sqlite:///ottu-bot.db"
 SLACK_API_URL_DEFAULT = "https://slack.com/api/"
 AUDIT_KEY_CHARACTERS_MINIMUM = 16
 VALUE_CHARACTERS_MAXIMUM = 10_000
@@ -114,13 +115,39 @@ class Settings:
         return self if value == self.values[name] else _settings({**self.values, name: value}, self.files)
 
 
+@dataclass(frozen=True)
+class AuditSettings:
+    """What somebody needs who only verifies the record: none of the secrets that move money or write to Slack."""
+
+    database_path: Path
+    state_directory: Path
+    key: bytes = field(repr=False)  # empty: the chain is not keyed
+
+
 def load_settings() -> Settings:
     """The settings of this process, with `.env` from the working directory. Raises SettingsError."""
+    return read_settings(os.environ, _dotenv())
+
+
+def load_audit_settings() -> AuditSettings:
+    """The few settings that verifying needs, from the same places. Raises SettingsError."""
+    given = {**_dotenv(), **os.environ}
+    names = ("DATABASE_URL", "STATE_DIR", "AUDIT_KEY")
+    values = {name: value for name in names if (value := _value(name, given)) is not None}
+    path = _database_path(values.get("DATABASE_URL", DATABASE_URL_DEFAULT))
+    key = _audit_key(values)
+    return AuditSettings(path, _state_directory(values, path), key.get_secret_value().encode() if key else b"")
+
+
+def _state_directory(values: Mapping[str, str], database_path: Path) -> Path:
+    return Path(values["STATE_DIR"]) if "STATE_DIR" in values else database_path.parent
+
+
+def _dotenv() -> dict[str, str | None]:
     try:
-        dotenv = dotenv_values(".env", interpolate=False)  # a `$` in a secret is a `$`
+        return dotenv_values(".env", interpolate=False)  # a `$` in a secret is a `$`
     except (OSError, UnicodeDecodeError):
         raise SettingsError(".env cannot be read; write it as UTF-8 text that this user may read") from None
-    return read_settings(os.environ, dotenv)
 
 
 def read_settings(environ: Mapping[str, str], dotenv: Mapping[str, str | None]) -> Settings:
@@ -138,7 +165,7 @@ def read_settings(environ: Mapping[str, str], dotenv: Mapping[str, str | None]) 
 def _settings(values: Mapping[str, str], files: Mapping[str, Path]) -> Settings:
     """Every value checked, and all of them together. Raises SettingsError."""
     _check_ottu_login(values)
-    path = _database_path(values.get("DATABASE_URL", "sqlite:///ottu-bot.db"))
+    path = _database_path(values.get("DATABASE_URL", DATABASE_URL_DEFAULT))
     base_url, on_loopback = _base_url(values)
     return Settings(
         slack_bot_token=_token(values, "SLACK_BOT_TOKEN", "xoxb-"),
@@ -154,7 +181,7 @@ def _settings(values: Mapping[str, str], files: Mapping[str, Path]) -> Settings:
         database_path=path,
         policy_file=Path(values.get("POLICY_FILE", "policy.toml")),
         audit_key=_audit_key(values),
-        state_directory=Path(values["STATE_DIR"]) if "STATE_DIR" in values else path.parent,
+        state_directory=_state_directory(values, path),
         host=values.get("HOST", "127.0.0.1"),
         port=_port(values.get("PORT", "3000")),
         files=files,

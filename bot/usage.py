@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Line] = MappingProxyType(
         "status": Line(
             "/ottu status <reference | request>", "/ottu status R-7K2M", "Shows a request, or a transaction's requests."
         ),
-        "pending": Line("/ottu pending", "/ottu pending", "Lists what waits for a decision."),
+        "pending": Line("/ottu pending", "/ottu pending", "Lists every open request."),
         "history": Line(
             "/ottu history <reference>", "/ottu history ORD123", "Lists every request made for a transaction."
         ),
@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, Line] = MappingProxyType(
         "close": Line(
             "/ottu close <request> succeeded|failed <evidence>",
             "/ottu close R-7K2M succeeded bank reference 884512",
-            "Proposes how a request with an unknown outcome ended; a second person confirms it.",
+            "Says how an unknown or queued one ended; a second person confirms it.",
         ),
         "pause": Line("/ottu pause [reason]", "/ottu pause gateway maintenance", "Stops every execution."),
         "resume": Line("/ottu resume", "/ottu resume", "Lets executions go on."),

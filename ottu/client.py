@@ -34,6 +34,9 @@ from ottu.outgoing import (
 from ottu.refusals import REFUSAL_STATUSES, read_refusal, retry_after_seconds
 
 CLAIM_LIMIT_SECONDS = 5.0  # how old a claim may be when the request is written, the connecting not counted
+CLAIM_LIMIT_DEADLINES = 2  # the same, where deadlines are short: with the connecting, three of them
+ASLEEP_SECONDS = 0.5  # a deadline that is noticed so late was slept through: this process had been frozen
+ARRIVED_SECONDS = 1.0  # then what has arrived meanwhile is read for so long
 BODY_LIMIT_BYTES = 1024 * 1024
 
 # With these, httpx and httpcore promise that the request was not written.
@@ -73,9 +76,10 @@ class _Answered:
 class _Sending:
     """One call as httpcore's trace shows it: is it still connecting, and may it be written at all?"""
 
-    def __init__(self, claimed_at: float | None, connect_seconds: float) -> None:
+    def __init__(self, claimed_at: float | None, connect_seconds: float, limit_seconds: float) -> None:
         self._claimed_at = claimed_at
         self._connect_seconds = connect_seconds
+        self._limit_seconds = limit_seconds
         self._began_at = awake_seconds()
         self._stream: Any = None
         # True only while it is certain that nothing was written; None before the first event.
@@ -112,7 +116,13 @@ class _Sending:
         now = awake_seconds()
         age = now - self._claimed_at
         # A claim from the future is a reading of another clock: its age is unknown.
-        return age < 0 or age - min(now - self._began_at, self._connect_seconds) > CLAIM_LIMIT_SECONDS
+        return age < 0 or age - min(now - self._began_at, self._connect_seconds) > self._limit_seconds
+
+    def end(self, limit: asyncio.Timeout, ends_at: float) -> None:
+        """The deadline has passed. Where it was slept through, an answer may lie here unread, which is proof."""
+        now = asyncio.get_running_loop().time()
+        may_read = self.connecting is False and now - ends_at > ASLEEP_SECONDS
+        limit.reschedule(now + (ARRIVED_SECONDS if may_read else 0))
 
 
 class Client:
@@ -120,8 +130,9 @@ class Client:
 
     `base_url` is `https://<name>.ottu.net`, or plain http to a loopback address. `auth` may be a function that
     each call asks, for credentials that are renewed meanwhile; it must not raise. `deadline_seconds` is over a call,
-    `connect_seconds` over each step of connecting. Raises ValueError for a base URL or proxy that cannot be used.
-    Every call raises ValueError for arguments that Ottu would not take, before anything is sent, and `OttuError`.
+    `connect_seconds` over each step of connecting. Where this process was frozen past the deadline, what has arrived
+    meanwhile is still read. Raises ValueError for a base URL or proxy that cannot be used. Every call raises
+    ValueError for arguments that Ottu would not take, before anything is sent, and `OttuError`.
     """
 
     def __init__(
@@ -175,7 +186,7 @@ class Client:
         currency: required for refund and capture, for which Ottu would else take all that is left, and refused for the
         others. With the same `tracking_key` and session id, Ottu answers with the state of the first operation, *if* it
         has stored the key; if not, it executes. `claimed_at` is a reading of `awake_seconds`: a claim that is more than
-        5 seconds older than the connecting took is not sent (`ClaimTooOld`).
+        5 seconds, or two deadlines, older than the connecting took is not sent (`ClaimTooOld`).
         """
         body = operation_body(operation, session_id, order_no, amount, destination, extra)
         request = self._request("POST", "/b/pbl/v2/operation/", body, tracking(tracking_key))
@@ -231,19 +242,30 @@ class Client:
     async def _call(
         self, request: httpx.Request, *, asked: str | None = None, claimed_at: float | None = None
     ) -> dict[str, object]:
-        sending = _Sending(claimed_at, self._connect_seconds)
+        limit_seconds = min(CLAIM_LIMIT_SECONDS, CLAIM_LIMIT_DEADLINES * self._deadline_seconds)
+        connect_seconds = min(self._connect_seconds, self._deadline_seconds)
+        sending = _Sending(claimed_at, connect_seconds, limit_seconds)
         timeout = httpx.Timeout(None, connect=self._connect_seconds)  # the deadline is over reading and writing
         request.extensions = {"trace": sending.watch, "timeout": timeout.as_dict()}
         if self._closed:
             raise NotSent("the client is closed")
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                answered = await self._exchange(request, sending)
+            answered = await self._in_time(request, sending)
         except Exception as error:  # CancelledError is none, and passes as itself
             failure = translated(error, connecting=sending.connecting is True)
         else:
             return _document(answered, asked)
         raise failure  # out here, so that it has no context: the foreign error's frames hold the headers
+
+    async def _in_time(self, request: httpx.Request, sending: _Sending) -> _Answered:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._deadline_seconds
+        async with asyncio.timeout(None) as limit:
+            alarm = loop.call_at(ends_at, sending.end, limit, ends_at)
+            try:
+                return await self._exchange(request, sending)
+            finally:
+                alarm.cancel()
 
     async def _exchange(self, request: httpx.Request, sending: _Sending) -> _Answered:
         # A transport of its own is a connection of its own. It knows no redirects, cookies or environment.

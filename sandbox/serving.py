@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from email.utils import formatdate
 from typing import cast
 
 import uvicorn
@@ -20,14 +22,14 @@ _ABORT = "abort_connection"
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, port: int = 0, *, clock: Callable[[], float] = time.time) -> AsyncIterator[str]:
     """Run `app` on 127.0.0.1 while the context is open; yields its base URL, `http://127.0.0.1:<port>`, no last slash.
 
-    Port 0 takes a free one. OSError when the port is taken. At the end, requests still under way are cancelled and
-    every connection is closed: nothing is waited for.
+    `clock` gives the `Date` of its answers, in seconds since 1970. Port 0 takes a free one. OSError when the port is
+    taken. At the end, requests still under way are cancelled and every connection is closed: nothing is waited for.
     """
     listener = _listen(port)
-    server = _Server(uvicorn.Config(app, http=_Connection, ws="none", log_config=None, access_log=False))
+    server = _Server(uvicorn.Config(app, http=_Connection, ws="none", log_config=None, access_log=False), clock)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     ready = asyncio.create_task(server.ready.wait())
     try:
@@ -79,8 +81,9 @@ class _Connection(H11Protocol):
 class _Server(uvicorn.Server):
     """uvicorn's server, ended by an event and without its pauses of a tenth of a second."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, clock: Callable[[], float]) -> None:
         super().__init__(config)
+        self.clock = clock
         self.ready = asyncio.Event()
         self.closing = asyncio.Event()
         app = config.app
@@ -106,7 +109,8 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not self.closing.is_set():
-            await self.on_tick(0)  # sets the headers that every answer carries, the date among them
+            await self.on_tick(0)  # looks after the connections, and sets the headers that every answer carries
+            self.server_state.default_headers = [(b"date", formatdate(self.clock(), usegmt=True).encode())]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.closing.wait(), 1.0)
 

@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
@@ -341,12 +342,14 @@ async def serve_slack(
     """Run a local Slack on 127.0.0.1 in the running loop. Port 0 takes a free one; OSError when it is taken.
 
     With `request_url` payloads go there over HTTP, else over Socket Mode. `ottu_base_url` lets the page show the
-    ledger of a local Ottu. A test may give its own `clock` and a shorter wait for acknowledgements.
+    ledger of a local Ottu. A test may give its own `clock` (also that of the answers' `Date`) and a shorter wait for
+    acknowledgements.
     """
     state = State(clock=clock)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         slack = Slack(state, Outbox(state, session, request_url, ack_seconds))
         app = web.Application(client_max_size=BODY_BYTES_MAX)
+        app.on_response_prepare.append(functools.partial(_say_date, state))
         app.router.add_route("*", "/api/{method}", functools.partial(handle_api, state))
         app.router.add_get("/link/", slack.outbox.accept)
         for kind in ("commands", "actions"):
@@ -361,3 +364,8 @@ async def serve_slack(
             yield slack
         finally:
             await runner.cleanup()
+
+
+async def _say_date(state: State, _request: web.Request, response: web.StreamResponse) -> None:
+    """As every server's answers do."""
+    response.headers["Date"] = formatdate(state.clock(), usegmt=True)

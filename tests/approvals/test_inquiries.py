@@ -109,6 +109,15 @@ def test_what_was_throttled_is_tried_again_after_ten_minutes(desk: Desk, outcome
     assert wait(desk.inquiries) == seconds
 
 
+@pytest.mark.parametrize("retry_after_seconds", [30.0, 5000.0])
+def test_what_was_throttled_is_tried_again_when_ottu_asks(desk: Desk, retry_after_seconds: float) -> None:
+    number = desk.inquiries.begin("order", "ORD123", None, most=MOST)
+    assert number is not None
+    desk.inquiries.end(number, "throttled", retry_after_seconds=retry_after_seconds)
+    seconds = desk.inquiries.wait_seconds("order", "ORD123", None, most=MOST)
+    assert retry_after_seconds - 5 < seconds <= retry_after_seconds
+
+
 def test_a_short_gap_is_not_made_longer_by_a_throttle(desk: Desk) -> None:
     sent(desk, 1, "throttled")
     quick = Inquiries(desk.store, 2.0)

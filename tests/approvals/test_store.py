@@ -107,6 +107,23 @@ def test_a_part_of_a_step_can_fail_alone(desk: Desk) -> None:
     assert desk.kinds() == ["first", "second"]
 
 
+def test_each_event_is_told_once_it_is_on_disk(desk: Desk) -> None:
+    """In order, and none of what was undone."""
+    told: list[str] = []
+    with another(desk) as other:
+        desk.store.on_event = lambda event: told.append(f"{event.kind} {event.seq == other.store.head()[0]}")
+        desk.store.record("alone", BOB)
+        with desk.store.transaction():
+            desk.store.record("first", BOB)
+            with pytest.raises(RuntimeError):
+                _fail_after(desk, lambda: desk.store.record("undone", BOB))
+            desk.store.record("second", BOB)
+            assert told == ["alone True"]
+        with pytest.raises(RuntimeError):
+            _fail_after(desk, lambda: desk.store.record("undone", BOB))
+    assert told == ["alone True", "first False", "second True"]
+
+
 def test_nothing_is_left_open_where_sqlite_itself_has_rolled_back(desk: Desk) -> None:
     request = put_in(desk.store, State.PENDING)
     row = new_row(2, reference=request.reference)

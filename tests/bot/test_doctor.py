@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bot import doctor
 from bot.app import read_policy
+from sandbox.serving import serve
 from tests.bot.world import ALICE, BOB, CEM, GEN, KEY, POLICY, World, a_world
 
+UNKNOWN = '{"detail": "Not found."}'
 SCOPES = set(doctor.SCOPES)
 
 
@@ -21,6 +26,21 @@ async def idle(tmp_path: Path) -> AsyncIterator[World]:
     """A local Slack and a local Ottu, and no bot."""
     async with a_world(tmp_path, started=False) as world:
         yield world
+
+
+@asynccontextmanager
+async def answering_every_call(date: str) -> AsyncIterator[str]:
+    """Something that is no Ottu, and whose answers have this Date, or none."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        line = f"Date: {date}\r\n" if date else ""
+        writer.write(f"HTTP/1.1 404 Not Found\r\n{line}Connection: close\r\n\r\n{UNKNOWN}".encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def lines(world: World) -> list[str]:
@@ -76,6 +96,70 @@ async def test_ottu_is_not_there(idle: World) -> None:
 async def test_slack_is_not_there(idle: World) -> None:
     idle.environment["SLACK_API_URL"] = "http://127.0.0.1:9/"
     assert any("SLACK_API_URL" in line for line in red(await lines(idle)))
+
+
+def _ahead(seconds: float) -> float:
+    return time.time() + seconds
+
+
+async def test_a_clock_that_is_wrong_is_red(idle: World) -> None:
+    """Signatures of Slack and clicks count for a while only: two minutes apart is too much, five seconds are not."""
+    for ahead_seconds, said in [(120, 2), (-120, 2), (5, 0)]:
+        there = partial(_ahead, ahead_seconds)
+        idle.slack.state.clock = there
+        async with serve(idle.ottu.app, clock=there) as url:
+            idle.environment["OTTU_BASE_URL"] = url
+            found = red(await lines(idle))
+        assert len(found) == said
+        for line, whose in zip(found, ("Slack's", "Ottu's"), strict=False):
+            assert whose in line
+            assert "set this machine's clock" in line
+
+
+async def test_a_clock_that_cannot_be_compared_is_a_warning(idle: World) -> None:
+    """Something in between may take the Date out, or write nonsense."""
+    for date in ("", "yesterday"):
+        async with answering_every_call(date) as url:
+            idle.environment["OTTU_BASE_URL"] = url
+            (line,) = [line for line in await lines(idle) if "clock against Ottu's" in line]
+        assert line.startswith("warn")
+
+
+async def test_the_webhook_key_is_looked_for(idle: World) -> None:
+    """Without it the bot works, and learns outcomes by asking alone; a key is never shown."""
+    (line,) = [line for line in await lines(idle) if "webhooks" in line]
+    assert line.startswith("warn")
+    assert "OTTU_WEBHOOK_KEY" in line
+    idle.environment["OTTU_WEBHOOK_KEY"] = "test-webhook-key"
+    (line,) = [line for line in await lines(idle) if "webhooks" in line]
+    assert line.startswith("ok")
+    assert "test-webhook-key" not in line
+
+
+async def test_what_slack_answers_to_the_doctor_in_trouble(idle: World) -> None:
+    """Each call of its own: a line that says which one, and no traceback."""
+    for method, what in [
+        ("apps.connections.open", "RED   Socket Mode: not reached"),
+        ("conversations.info", f"RED   channel {GEN}: not reached"),
+        ("usergroups.users.list", "RED   groups: Slack could not be asked"),
+    ]:
+        idle.policy = (
+            POLICY.replace(f'leads = ["{BOB}", "{CEM}"]', 'leads = ["S0LEADS"]') if "group" in method else POLICY
+        )
+        idle.slack.fault(method, "drop_before", times=5)
+        found = await lines(idle)
+        assert any(line.startswith(what) for line in found), (method, found)
+        idle.slack.state.faults.clear()
+
+
+async def test_a_channel_shared_with_another_organisation_is_a_warning(idle: World) -> None:
+    idle.slack.add_channel(GEN, "payments", [ALICE, idle.slack.state.bot_user], is_ext_shared=True)
+    assert any(line.startswith(f"warn  channel {GEN}") and "organisation" in line for line in await lines(idle))
+
+
+async def test_a_database_whose_directory_is_not_there_is_red(idle: World) -> None:
+    idle.environment["DATABASE_URL"] = f"sqlite:///{idle.folder}/nowhere/bot.db"
+    assert any("its directory does not exist" in line for line in red(await lines(idle)))
 
 
 async def test_a_rule_that_nobody_can_satisfy_is_red(idle: World) -> None:

@@ -59,7 +59,7 @@ async def test_a_fresh_answer_is_shared(world: World) -> None:
 
 
 async def test_at_most_three_inquiries_a_day_reach_ottu(tmp_path: Path) -> None:
-    """Whichever name is typed; afterwards the last answer is given, with its time."""
+    """Whichever name is typed, and over a restart; afterwards the last answer is given, with its time."""
     async with a_world(tmp_path, policy=with_timing(inquiry_gap_seconds=0.05)) as world:
         world.ottu.configure(throttle=False)
         payment = world.ottu.book.find(order_no="ORD123")
@@ -68,6 +68,9 @@ async def test_at_most_three_inquiries_a_day_reach_ottu(tmp_path: Path) -> None:
             await world.type(ALICE, "inquiry ORD123" if number % 2 else f"inquiry {payment.session_id}")
             await world.until(lambda number=number: world.told(ALICE).count("Asked <!date^") == number)  # type: ignore[misc]  # a default
             await world.until(lambda: gap_is_over(world))
+            if number == 2:
+                await world.stop()
+                await world.start()
         assert len(world.inquiries_sent()) == 3
         assert world.told(ALICE).count("this is the last answer") == 2
 

@@ -85,3 +85,17 @@ async def test_a_person_reads_the_record_with_plain_sql(world: World) -> None:
 async def test_nobody_else_sees_the_acknowledgement(world: World) -> None:
     await world.type(ALICE, "refund ORD123 5.000")
     assert all("Got it" not in m.text for m in world.slack.messages(GEN))
+
+
+async def test_the_card_says_which_ottu_and_card_result_and_answer_say_that_it_is_a_test(world: World) -> None:
+    """Where Ottu says `is_sandbox`: nobody takes an exercise for money, or one account for another."""
+    await world.ask()
+    host = world.ottu_url.removeprefix("http://")
+    assert f"🧪 *TEST* · {world.request().id} · {host}" in world.card_text()
+    await world.press(BOB, "approve")
+    await world.reaches(State.SUCCEEDED)
+    assert f"🧪 *TEST* · {world.request().id} · {host}" in world.card_text()
+    (result,) = await world.until(world.results)
+    assert "🧪 TEST · " in result.text
+    await world.type(ALICE, "inquiry ORD123")
+    await world.told_something(ALICE, "🧪 TEST · *ORD123*")

@@ -25,8 +25,9 @@ MODES = pytest.mark.parametrize("mode", ["socket", "http"])
 class Process:
     """`python -m bot run`, against the local Slack and Ottu of a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **environment: str) -> None:
         self.world = world
+        self.environment = environment
         self.log: list[dict[str, Any]] = []
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -34,7 +35,7 @@ class Process:
     async def start(self) -> None:
         """Start it, and wait until it is in touch with Slack."""
         self.log = []
-        self._process = await begin(self.world)
+        self._process = await begin(self.world, **self.environment)
         self._reading = asyncio.create_task(self._read())
         await self.world.until(lambda: self._said("started"), 10)
         if self.world.mode == "socket":
@@ -51,6 +52,11 @@ class Process:
         assert self._process.stderr is not None
         async for line in self._process.stderr:
             self.log.append(json.loads(line))
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def tell(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -222,7 +228,7 @@ async def test_an_idle_bot_ends_at_once_with_status_0(tmp_path: Path, mode: str,
         begun = time.monotonic()
         process.tell(number)
         assert await process.ended() == 0
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5  # nothing is waited for: a second, on a machine with nothing else to do
 
 
 @MODES

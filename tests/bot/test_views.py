@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -257,6 +258,12 @@ def test_a_card_shows_what_will_be_done() -> None:
     assert approve["value"] == f"{request.id}:{request.digest}"
 
 
+@pytest.mark.parametrize(("is_sandbox", "badge"), [(1, True), (0, False), (None, False)])
+def test_only_what_ottu_calls_a_test_has_the_badge(is_sandbox: int | None, badge: bool) -> None:
+    request = replace(_request(Operation.REFUND, State.PENDING, "text"), is_sandbox=is_sandbox)
+    assert ("TEST" in json.dumps(views.card(_facts(request)).blocks)) is badge
+
+
 @pytest.mark.parametrize("state", WITH_CARD)
 def test_only_a_card_that_waits_has_decision_buttons(state: State) -> None:
     card = views.card(_facts(_request(Operation.REFUND, state)))
@@ -316,7 +323,7 @@ def test_every_private_answer_is_escaped_and_short_enough(typed: str) -> None:
     lines = [answers.line(request, "https://local.slack.com/archives/C01GEN/p1")] * 100
     shown = [
         *(answers.acknowledgement(c)[0] for c in _commands(commands.Reference("order", text[:128]))),
-        answers.listed("Open requests", lines, "Nothing"),
+        *answers.listed("Open requests", [*lines, *lines], "Nothing"),
         *(
             answers.details(request, facts.approvals, [*facts.events] * 50, rule, members, u)
             for u in (ALICE, BOB, "U9")
@@ -325,7 +332,23 @@ def test_every_private_answer_is_escaped_and_short_enough(typed: str) -> None:
     ]
     for answer in shown:
         check_text(answer, people)
-    assert len(answers.listed("Open requests", lines, "Nothing").splitlines()) == answers.MOST_LINES + 2
+
+
+@pytest.mark.parametrize(("count", "pages"), [(1, 1), (20, 1), (21, 2), (100, 5), (101, 5)])
+def test_a_list_shows_everything_up_to_a_hundred_and_counts_what_is_beyond(count: int, pages: int) -> None:
+    """In at most five messages: so many Slack takes as the answer to one command."""
+    lines = [f"line {number}" for number in range(count)]
+    texts = answers.listed("Open requests", lines, "Nothing")
+    assert len(texts) == pages
+    assert [line for text in texts for line in text.splitlines() if line.startswith("line")] == lines[:100]
+    assert all(f"({count})" in text for text in texts)
+    assert ("… and 1 older ones" in texts[-1]) == (count > 100)
+
+
+def test_details_count_the_events_that_they_leave_out() -> None:
+    request = _request(Operation.REFUND, State.PENDING, "text")
+    events = [*_facts(request).events] * 20
+    assert f"… {len(events) - answers.MOST_LINES} earlier events" in answers.details(request, [], events, None, {}, BOB)
 
 
 def _reading(text: str) -> Reading:

@@ -241,7 +241,7 @@ class World:
             self.own_clock_ahead_seconds += 1_000_000  # both clocks must agree that a wait is over
             self.bot.work.on_change()
 
-    async def until(self, look: Callable[[], Found], seconds: float = 5.0, *, hurry: tuple[str, ...] = ()) -> Found:
+    async def until(self, look: Callable[[], Found], seconds: float = 15.0, *, hurry: tuple[str, ...] = ()) -> Found:
         """Wait until `look` gives something true; LookupError counts as not yet. `hurry`: kinds of jobs, as there."""
         found: Found | None = None
         try:
@@ -260,7 +260,7 @@ class World:
             raise TimeoutError(f"waited {seconds} s in vain; Slack shows:\n{self.slack.transcript()}") from None
 
     async def reaches(
-        self, state: State, request_id: str | None = None, seconds: float = 5.0, *, hurry: tuple[str, ...] = ()
+        self, state: State, request_id: str | None = None, seconds: float = 15.0, *, hurry: tuple[str, ...] = ()
     ) -> Request:
         """Wait until the request is in that state, and its card says so."""
 

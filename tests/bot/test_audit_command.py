@@ -1,0 +1,70 @@
+"""`audit verify` as an auditor calls it: without any secret of Slack or Ottu, writing nothing, against known heads."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bot.acquaintance import CannotStart
+from bot.audit import verify_record
+from bot.settings import AuditSettings
+from tests.bot.world import BOB, World
+
+
+async def settled(world: World) -> AuditSettings:
+    """A record with a refund in it, and nobody writing any more."""
+    await world.ask()
+    await world.press(BOB, "approve")
+    await world.until(world.results)
+    await world.quiet()
+    await world.stop()
+    return AuditSettings(world.folder / "bot.db", world.folder, b"")
+
+
+async def test_a_record_agrees_with_itself_with_its_marker_and_with_what_slack_shows(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = await settled(world)
+    payload = (world.results()[0].metadata or {})["event_payload"]
+    shown = f"{payload['seq']}:{payload['head'][:8]}"
+    assert verify_record(settings, unkeyed_until=0, expected=shown) == 0
+    said = capsys.readouterr().out
+    assert "0 differences in 6 events" in said
+    assert "without AUDIT_KEY" in said
+
+
+async def test_a_tail_that_was_cut_off_is_missed_by_the_marker_and_by_who_has_read_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = await settled(world)
+    connection = sqlite3.connect(settings.database_path)
+    for table in ("approvals", "events", "requests"):
+        connection.execute(f"DROP TRIGGER {table}_stay")
+    connection.execute("DELETE FROM approvals")
+    connection.execute("DELETE FROM events WHERE seq > 1")
+    connection.execute("DELETE FROM requests")
+    connection.commit()
+    connection.close()
+    assert verify_record(settings, unkeyed_until=0, expected="6:" + "0" * 8) == 1
+    said = capsys.readouterr().out
+    assert "the marker of a send says" in said
+    assert "--expect says" in said
+
+
+@pytest.mark.parametrize("expected", ["6", "x:12345678", "6:123"])
+async def test_what_is_no_head_is_refused(world: World, expected: str) -> None:
+    settings = await settled(world)
+    with pytest.raises(CannotStart, match="SEQ:HASH"):
+        verify_record(settings, unkeyed_until=0, expected=expected)
+
+
+def test_a_missing_or_unreadable_file_is_no_clean_record(tmp_path: Path) -> None:
+    """A wrong path must not look like an audit without findings, nor be made."""
+    with pytest.raises(CannotStart, match="is not there"):
+        verify_record(AuditSettings(tmp_path / "none.db", tmp_path, b""), unkeyed_until=0, expected=None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "noise.db").write_bytes(b"noise" * 1000)
+    with pytest.raises(CannotStart, match="cannot be read"):
+        verify_record(AuditSettings(tmp_path / "noise.db", tmp_path, b""), unkeyed_until=0, expected=None)
