@@ -121,11 +121,10 @@ class Closing:
         """Was the card's reading recent at the send, and has nobody else acted since, as far as webhooks tell?"""
         first = request.doubtful_attempt or request.attempt  # the first that may have reached Ottu
         sent = [e.at for e in self.store.events(request.id) if e.facts.get("set", {}).get("attempt") == first]
-        if not sent or request.figures_at is None or request.children is None:
+        read_at = request.figures_at
+        if not sent or read_at is None or seconds_between(read_at, sent[0]) > BASELINE_SECONDS:
             return False
-        if seconds_between(request.figures_at, sent[0]) > BASELINE_SECONDS:
-            return False
-        return not self.work.others_acted(request.session_id, request.order_no, request.figures_at)
+        return not self.work.others_acted(request.session_id, request.order_no, read_at)
 
     def _proven(self, request: Request, to: State, detail: str) -> Found:
         changes: dict[str, object] = {"detail": detail}

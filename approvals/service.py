@@ -262,7 +262,7 @@ class Service:
         last = [event for event in self.store.events(request.id) if event.to_state == request.state.value][-1]
         approved_by = ", ".join(f"@{approval.person}" for approval in self.store.approvals(request.id))
         who = f" by @{last.actor}" if last.actor != BOT else f" (approved by {approved_by})" if approved_by else ""
-        return f"{request.id} is {request.state}{who} since {last.at[11:19]} UTC."
+        return f"{request.id} is {request.state}{who} since {last.at[:10]} {last.at[11:19]} UTC."
 
     def _missing(self, request: Request) -> str:
         missing = (request.approvals_needed or 0) - len(self.store.approvals(request.id))

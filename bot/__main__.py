@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import tomllib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -62,9 +63,11 @@ def verify(arguments: argparse.Namespace) -> int:
 def show_version(_arguments: argparse.Namespace) -> int:
     """Say which version this is."""
     try:
-        print(f"ottu-bot {version('ottu-bot')}")
-    except PackageNotFoundError:
-        print("ottu-bot, not installed")
+        known = version("ottu-bot")
+    except PackageNotFoundError:  # run from its own folder
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        known = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"] if project.exists() else "?"
+    print(f"ottu-bot {known}")
     return 0
 
 

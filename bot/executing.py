@@ -14,7 +14,7 @@ from approvals.children import KINDS
 from approvals.closing import TARGET_STATES, Closing, Found
 from approvals.execution import Execution, backoff_seconds
 from approvals.inquiries import MOST
-from approvals.request import Ending, Outcome, Refusal, Request, State
+from approvals.request import OPEN, Ending, Outcome, Refusal, Request, State
 from approvals.store import Store, later, seconds_between
 from approvals.work import Attempt, Job, Work
 from bot import perform, processes
@@ -25,6 +25,7 @@ from bot.worker import PutBack
 
 log = logging.getLogger("bot.executing")
 LEASE_DEADLINES = 3  # an attempt so many deadlines old is nobody's any more
+SHORTEST_DEADLINE_SECONDS = 0.5  # for the lease: with it, no process sends any more once its lease is over
 JOB_SECONDS_MINIMUM = 60.0  # other jobs wait for Slack too
 STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
@@ -224,8 +225,12 @@ class Executing:
 
     def recover(self) -> None:
         """Give back the jobs of ended processes; what they were sending has an unknown outcome."""
-        for request in self.store.in_states(State.UNKNOWN):
-            self.patience.begin(_settle_key(request))
+        still_open = self.store.in_states(*OPEN)
+        names = {request.id for request in still_open}
+        self.patience.keep_only(lambda key: key.split(":")[1] in names)
+        for request in still_open:
+            if request.state is State.UNKNOWN:
+                self.patience.begin(_settle_key(request))
         for attempt in self.work.attempts_under_way():
             if attempt.owner != self.work.owner:
                 self._recover_attempt(attempt)
@@ -240,7 +245,7 @@ class Executing:
 
     @property
     def _lease_seconds(self) -> float:
-        return LEASE_DEADLINES * self.timing.deadline_seconds
+        return LEASE_DEADLINES * max(self.timing.deadline_seconds, SHORTEST_DEADLINE_SECONDS)
 
     def _recover_attempt(self, attempt: Attempt) -> None:
         key = f"lease:{attempt.request_id}:{attempt.attempt}"

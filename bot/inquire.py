@@ -31,7 +31,10 @@ class Inquirer:
         self.policy.rule_at_ask(Operation.INQUIRY)
         rule = self.policy.rule_for(Operation.INQUIRY, None, None)
         if rule is None or rule.block is not None or not self.policy.may_ask(rule, user, members):
-            raise Refusal("The policy does not let you ask for an inquiry here.", kind="not_allowed")
+            groups = ", ".join(rule.ask) if rule else ""
+            raise Refusal(
+                f"You may not ask for an inquiry. The policy lets {groups or 'nobody'} ask.", kind="not_allowed"
+            )
         url = command.disclosure_url
         if url and (urlsplit(url).hostname or "") not in self.policy.disclosure.hosts:
             raise Refusal(

@@ -25,6 +25,6 @@ class Patience:
         self.begin(key)
         return max(0.0, self._begun[key] + seconds - self.clock())
 
-    def keep_only(self, keys: set[str]) -> None:
+    def keep_only(self, wanted: Callable[[str], bool]) -> None:
         """Forget the waits that nobody needs any more."""
-        self._begun = {key: begun for key, begun in self._begun.items() if key in keys}
+        self._begun = {key: begun for key, begun in self._begun.items() if wanted(key)}

@@ -35,6 +35,7 @@ from ottu.refusals import REFUSAL_STATUSES, read_refusal, retry_after_seconds
 
 CLAIM_LIMIT_SECONDS = 5.0  # how old a claim may be when the request is written, the connecting not counted
 CLAIM_LIMIT_DEADLINES = 2  # the same, where deadlines are short: with the connecting, three of them
+CLAIM_LIMIT_SECONDS_MINIMUM = 1.0  # a busy machine is no frozen one
 ASLEEP_SECONDS = 0.5  # a deadline that is noticed so late was slept through: this process had been frozen
 ARRIVED_SECONDS = 1.0  # then what has arrived meanwhile is read for so long
 BODY_LIMIT_BYTES = 1024 * 1024
@@ -49,6 +50,13 @@ NOT_SENT = (
     httpx.LocalProtocolError,
 )
 # Their texts speak of addresses and certificates. Those of the other errors may quote a header, and are not shown.
+WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (httpx.ConnectTimeout, "Ottu did not take the connection in time"),
+    (httpx.ConnectError, "no connection to Ottu"),
+    (httpx.RemoteProtocolError, "Ottu closed the connection without a whole answer"),
+    (httpx.NetworkError, "the connection to Ottu broke"),
+    (httpx.TimeoutException, "Ottu did not answer in time"),
+)
 TEXT_IS_HARMLESS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
@@ -81,6 +89,8 @@ class _Sending:
         self._connect_seconds = connect_seconds
         self._limit_seconds = limit_seconds
         self._began_at = awake_seconds()
+        self._stood_at = self._began_at  # when the connection stood, last as far as it is known
+        self._connecting_seconds = 0.0
         self._stream: Any = None
         # True only while it is certain that nothing was written; None before the first event.
         self.connecting: bool | None = None
@@ -98,12 +108,15 @@ class _Sending:
         """
         if event == "connection.connect_tcp.complete":
             self._stream = info["return_value"]
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._stood_at = awake_seconds()
         if not event.endswith(".started") or event == "http11.response_closed.started":
             return
         method = getattr(info.get("request"), "method", None)
         if event.startswith(("connection.", "proxy.")) or method == b"CONNECT":
             self.connecting = True
         elif self.connecting is not False:
+            self._connecting_seconds = min(self._stood_at - self._began_at, self._connect_seconds)
             if self._claim_is_too_old():
                 raise ClaimTooOld
             self.connecting = False
@@ -116,7 +129,7 @@ class _Sending:
         now = awake_seconds()
         age = now - self._claimed_at
         # A claim from the future is a reading of another clock: its age is unknown.
-        return age < 0 or age - min(now - self._began_at, self._connect_seconds) > self._limit_seconds
+        return age < 0 or age - self._connecting_seconds > self._limit_seconds
 
     def end(self, limit: asyncio.Timeout, ends_at: float) -> None:
         """The deadline has passed. Where it was slept through, an answer may lie here unread, which is proof."""
@@ -242,7 +255,8 @@ class Client:
     async def _call(
         self, request: httpx.Request, *, asked: str | None = None, claimed_at: float | None = None
     ) -> dict[str, object]:
-        limit_seconds = min(CLAIM_LIMIT_SECONDS, CLAIM_LIMIT_DEADLINES * self._deadline_seconds)
+        deadlines_seconds = max(CLAIM_LIMIT_DEADLINES * self._deadline_seconds, CLAIM_LIMIT_SECONDS_MINIMUM)
+        limit_seconds = min(CLAIM_LIMIT_SECONDS, deadlines_seconds)
         connect_seconds = min(self._connect_seconds, self._deadline_seconds)
         sending = _Sending(claimed_at, connect_seconds, limit_seconds)
         timeout = httpx.Timeout(None, connect=self._connect_seconds)  # the deadline is over reading and writing
@@ -293,12 +307,19 @@ def translated(error: Exception, *, connecting: bool) -> OttuError:
     """The one place where httpx's errors become ours. Any error that proves nothing is a missing answer."""
     if isinstance(error, OttuError):
         return error.with_traceback(None)
-    what = "the deadline passed" if type(error) is TimeoutError else type(error).__name__
+    what = "the deadline passed" if type(error) is TimeoutError else _in_words(error)
     if isinstance(error, TEXT_IS_HARMLESS) and str(error):
         what = f"{what}, {plain(str(error))}"
     if connecting or isinstance(error, NOT_SENT):
         return NotSent(what)
     return NoAnswer(what)
+
+
+def _in_words(error: Exception) -> str:
+    """What happened, for a person, with the name by which engineers look it up."""
+    return next(
+        (f"{words} ({type(error).__name__})" for kind, words in WORDS if isinstance(error, kind)), type(error).__name__
+    )
 
 
 def _document(answered: _Answered, asked: str | None) -> dict[str, object]:

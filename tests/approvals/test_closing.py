@@ -210,6 +210,14 @@ def test_a_queued_refund_is_looked_after(desk: Desk, closing: Closing, then: str
     assert after == request or state is not State.QUEUED
 
 
+def test_what_is_unclear_of_a_queued_refund_changes_nothing(desk: Desk, closing: Closing) -> None:
+    """The bank decides; evidence for people is for an unknown."""
+    claimed = desk.claimed(now(desk))
+    request = desk.execution.settle(claimed.id, 1, Outcome(Ending.QUEUED, "", 5_000, "REF-1"))
+    assert closing.by_children(request.id, now(desk, child("refunded", 4_000))) is Found.UNCLEAR
+    assert desk.row(request) == request
+
+
 def test_the_bank_that_says_nothing_for_too_long(desk: Desk, closing: Closing) -> None:
     """After `queued_days`: unknown, which two people close."""
     claimed = desk.claimed(now(desk))

@@ -136,6 +136,32 @@ def test_what_disagrees_is_not_ours(desk: Desk, changes: dict[str, Any]) -> None
     assert heard(desk, request, a_hook()).state is State.SUCCEEDED
 
 
+def test_the_own_reference_beside_another_amount_changes_nothing(desk: Desk) -> None:
+    claimed = desk.claimed()
+    request = desk.execution.settle(claimed.id, 1, QUEUED)
+    assert heard(desk, request, replace(REJECTED, reference_number="REF-QUEUED", amount="4.000")) == request
+
+
+def test_what_was_put_back_from_a_copy_is_not_queued_by_its_own_reference(desk: Desk) -> None:
+    """Whether the bank has it still, only people can look up: the bot looks after it no more."""
+    claimed = desk.claimed()
+    desk.execution.settle(claimed.id, 1, QUEUED)
+    desk.execution.mark_restored("a test")
+    request = desk.row(claimed)
+    hook = a_hook(ending=Ending.QUEUED, result="queued", child_state="refund_queued", reference_number="REF-QUEUED")
+    assert heard(desk, request, hook) == request
+
+
+def test_somebody_elses_equal_refund_beside_a_settled_one_is_told_once(desk: Desk) -> None:
+    """Repeated, it prompts no look at what is settled."""
+    claimed = desk.claimed()
+    request = desk.execution.settle(claimed.id, 1, Outcome(Ending.SUCCEEDED, "", 5_000, "REF-OURS"))
+    for _ in range(2):
+        assert heard(desk, request, a_hook(reference_number="REF-THEIRS")) == request
+    assert len(alarms(desk)) == 1
+    assert [event for event in desk.store.events(request.id) if event.kind == "webhook_seen"] == []
+
+
 def test_an_alarm_tells_amount_transaction_source_and_time_once(desk: Desk) -> None:
     for _ in range(2):
         desk.execution.hooks.receive(a_hook(order_no="ORD9", session_id=session(9), source="pg"))

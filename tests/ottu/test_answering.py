@@ -91,7 +91,7 @@ async def test_no_handshake_is_not_sent(deadline_seconds: float, connect_seconds
         ) as client:
             with pytest.raises(ottu.NotSent) as caught:
                 await client.operation("void", session_id=SESSION)
-    assert caught.value.why.startswith(why)
+    assert why in caught.value.why
     assert KEY.encode() not in server.connections[0].body
 
 
