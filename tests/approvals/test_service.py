@@ -201,7 +201,7 @@ def test_who_was_first_is_named_to_whom_comes_late(desk: Desk) -> None:
     at = claimed.state_at[:19].replace("T", " ")
     assert desk.service.standing(claimed) == f"{claimed.id} is executing (approved by @{CEM}) since {at} UTC."
     automatic = put_in(desk.store, State.APPROVED, 8)
-    at = automatic.state_at[11:19]
+    at = automatic.state_at[:19].replace("T", " ")
     assert desk.service.standing(automatic) == f"R-0008 is approved since {at} UTC."
 
 

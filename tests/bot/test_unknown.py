@@ -14,8 +14,8 @@ import pytest
 from approvals.request import Ending, Outcome, Request, State
 from tests.bot.world import ALICE, BOB, CEM, OUT, World, a_world, with_timing
 
-FAST = with_timing(deadline_seconds=0.3, settle_seconds=0.35, inquiry_gap_seconds=0.1)
-TO_COME = with_timing(deadline_seconds=0.4)  # the settle window and Ottu's gap as they are in earnest
+FAST = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
+TO_COME = with_timing(deadline_seconds=0.6)  # the settle window and Ottu's gap as they are in earnest
 KEYS = pytest.mark.parametrize("key_stored", ["begin", "success"])
 
 
@@ -170,7 +170,7 @@ async def test_what_cannot_be_done_twice_is_sent_again_once_by_itself(tmp_path: 
 @KEYS
 async def test_a_gateway_that_is_slower_than_the_window_does_not_do_it_twice(tmp_path: Path, key_stored: str) -> None:
     """The first send is still at the gateway when the second one comes: whichever takes the money, it is one."""
-    policy = with_timing(deadline_seconds=0.4, settle_seconds=0.5, inquiry_gap_seconds=0.1)
+    policy = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
     async with doubting(tmp_path, policy, key_stored) as world:
         request = await unanswered(world, "refund SMALL full", "slow", seconds_before=1.3)
         await world.reaches(State.SUCCEEDED, request.id)

@@ -21,7 +21,7 @@ from approvals.work import Attempt, Work
 from bot.patience import Patience
 from tests.bot.world import BOB, CEM, World, a_world, with_timing
 
-FAST = with_timing(deadline_seconds=0.4, settle_seconds=0.5, inquiry_gap_seconds=0.1)
+FAST = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
 FAR_SECONDS = 1_000.0  # how wrong a clock is here
 LEASE_SECONDS = 3 * 0.4
 
@@ -107,7 +107,7 @@ async def an_unknown(folder: Path, policy: str = FAST) -> AsyncIterator[tuple[Wo
 
 async def nothing_happens(world: World, request: Request) -> None:
     """It is neither read nor sent, and cannot be called failed."""
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(0.8)
     await world.quiet()
     assert (len(world.inquiries_sent()), len(world.operations_sent())) == (1, 1)
     await world.type(CEM, f"close {request.id} failed nothing to be seen")
@@ -229,7 +229,7 @@ async def test_while_that_process_lives_nothing_is_sent_again_and_nobody_says_fa
         world.ottu.configure(throttle_scale=0.00005)
         request = await claimed_by(world, owner)
         assert recovered(world, row_seconds=FAR_SECONDS, own_seconds=FAR_SECONDS) is State.UNKNOWN
-        await asyncio.sleep(0.6)  # the settle window
+        await asyncio.sleep(0.8)  # the settle window
         world.hurry("close")
         await world.quiet()
         await world.type(BOB, f"close {request.id} failed nothing to be seen")
