@@ -172,7 +172,7 @@ async def test_a_gateway_that_is_slower_than_the_window_does_not_do_it_twice(tmp
     """The first send is still at the gateway when the second one comes: whichever takes the money, it is one."""
     policy = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
     async with doubting(tmp_path, policy, key_stored) as world:
-        request = await unanswered(world, "refund SMALL full", "slow", seconds_before=1.3)
+        request = await unanswered(world, "refund SMALL full", "slow", seconds_before=2.0)
         await world.reaches(State.SUCCEEDED, request.id)
         await world.until(world.moved)
         await world.until(lambda: all(r.status is not None for r in world.ottu.requests))  # the first one's too
