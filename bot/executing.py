@@ -111,9 +111,8 @@ class Executing:
             except sqlite3.OperationalError as error:
                 log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
                 await asyncio.sleep(1)
-            except (
-                sqlite3.IntegrityError
-            ) as error:  # a mistake of ours: the database refuses the move, people must look
+            except sqlite3.IntegrityError as error:
+                # A mistake of ours: the database refuses the move, so that people must look.
                 log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}}, exc_info=error)
                 refused = Outcome(Ending.UNKNOWN, "the answer could not be written down; see the bot's log")
                 return self.execution.settle(claimed.id, claimed.attempt, refused)
