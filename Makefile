@@ -27,7 +27,7 @@ coverage: $(DEV)  ## the tests, with the branches that none of them takes
 	$(RUN) -m pytest -q -n 3 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache demo-run build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache build *.egg-info
 
 # Everything by its hash, so that an installation next year gives the same: first what runs, then what tests it, then
 # this project itself, without its build fetching anything.

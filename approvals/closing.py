@@ -141,7 +141,7 @@ class Closing:
             last = self.last_reading(request)
             if last is None or {**last, "at": None} != {**data, "at": None} or not self._is_fresh(last):
                 moved = self.store.move(request, request.state, actor=BOT, kind="reading", note=data)
-                follow_card(self.work, moved)
+                self.work.show_card(moved.id)
         return found
 
     def last_reading(self, request: Request) -> dict[str, object] | None:
@@ -289,7 +289,7 @@ class Closing:
             " VALUES (:id, :version, :outcome, :evidence, :person, :now)",
             {**note, "id": request.id, "version": moved.version, "person": person, "now": now},
         )
-        follow_card(self.work, moved)
+        self.work.show_card(moved.id)
 
     def _confirm(self, request: Request, standing: Proposal, person: str, evidence: str) -> None:
         now = self.store.now()
@@ -305,8 +305,3 @@ class Closing:
     def _moved(self, request: Request) -> Request:
         follow(self.work, self.store, request, self.policy.timing)
         return request
-
-
-def follow_card(work: Work, request: Request) -> None:
-    """The row changed within its state: the card shows it."""
-    work.arm(f"card:{request.id}", "card", {"request": request.id})

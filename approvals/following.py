@@ -30,7 +30,7 @@ def is_over(request: Request, now: str, lapse_after_seconds: float) -> bool:
 def follow(work: Work, store: Store, request: Request, timing: Timing) -> None:
     """Put down what a move asks for: the card, a notice, the execution, a timer. In the move's transaction."""
     if request.digest is not None:
-        work.arm(f"card:{request.id}", "card", {"request": request.id})
+        work.show_card(request.id)
     if request.state in NOTICED or (request.state is State.WITHDRAWN and request.detail):  # not by who asked
         seq, _ = store.head()
         work.add(f"notice:{request.id}:{request.version}", "notice", {"request": request.id, "seq": seq})

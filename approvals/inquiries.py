@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from approvals.store import Store, later, seconds_between
+from approvals.work import note_reference
 
 MOST = 3
 RESERVED = 2  # kept for an unknown outcome while a request is open
@@ -97,11 +98,7 @@ class Inquiries:
 
     def note_reference(self, reference: str) -> None:
         """A reference number that was read: a webhook proves nothing by one that was known before the send."""
-        self.store.database.execute(
-            "INSERT INTO work_references (reference, known_at, request_id, source)"
-            " VALUES (:reference, :now, NULL, 'read') ON CONFLICT (reference) DO NOTHING",
-            {"reference": reference, "now": self.store.now()},
-        )
+        note_reference(self.store, reference, None, "read")
 
     def latest(self, kind: str, reference: str, session_id: str | None) -> Stored | None:
         """The newest answer for this transaction within a day."""

@@ -150,10 +150,7 @@ class Service:
         with self.store.transaction():
             request = self._pending(request_id, "approve")
             self._may_decide(request, person, members, "approve")
-            if seen_digest != request.digest:
-                raise Refusal(
-                    "That button is of an older card. Use the buttons of the card in the channel.", kind="stale"
-                )
+            self.check_digest(request, seen_digest)
             given = self.store.approvals(request_id)
             if any(approval.person == person for approval in given):
                 raise Refusal(f"You have approved {request_id} already. {self._missing(request)}", kind="twice")
@@ -166,6 +163,12 @@ class Service:
                 request, to, actor=person, kind="approval", note=note, changes=self._quorum(to), at=now
             )
             return self._moved(moved)
+
+    @staticmethod
+    def check_digest(request: Request, seen_digest: str) -> None:
+        """Raises Refusal where a button shows something else than the row."""
+        if seen_digest != request.digest:
+            raise Refusal("That button is of an older card. Use the buttons of the card in the channel.", kind="stale")
 
     def unapprove(self, request_id: str, person: str) -> Request:
         """Take one's own yes back, while others are still missing."""

@@ -62,6 +62,15 @@ class KnownReference:
     source: str
 
 
+def note_reference(store: Store, reference: str, request_id: str | None, source: str) -> None:
+    """Remember a reference number, whose it is, and how it became known. The first to be noted stays."""
+    store.database.execute(
+        "INSERT INTO work_references (reference, known_at, request_id, source)"
+        " VALUES (:reference, :now, :id, :source) ON CONFLICT (reference) DO NOTHING",
+        {"reference": reference, "now": store.now(), "id": request_id, "source": source},
+    )
+
+
 class Work:
     """The `work_` tables of one store. `owner` names this process: `host:pid:start`."""
 
@@ -233,6 +242,10 @@ class Work:
             version=version,
         )
 
+    def show_card(self, request_id: str) -> None:
+        """The row has changed: bring the card to it."""
+        self.arm(f"card:{request_id}", "card", {"request": request_id})
+
     def card_outdated(self, request_id: str) -> None:
         """It shows something that is no longer so."""
         self._execute("UPDATE work_cards SET shown_version = 0 WHERE request_id = :id", id=request_id)
@@ -273,15 +286,7 @@ class Work:
         return bool(self.store.rows("SELECT 1 FROM work_references WHERE request_id = :id LIMIT 1", id=request_id))
 
     def note_reference(self, reference: str, request_id: str | None, source: str) -> None:
-        """Remember a reference number and whose it is. The first to be noted stays."""
-        self._execute(
-            "INSERT INTO work_references (reference, known_at, request_id, source)"
-            " VALUES (:reference, :now, :id, :source) ON CONFLICT (reference) DO NOTHING",
-            reference=reference,
-            now=self.store.now(),
-            id=request_id,
-            source=source,
-        )
+        note_reference(self.store, reference, request_id, source)
 
     def keep_hook(self, request_id: str | None, session_id: str | None, order_no: str | None, hook: str) -> None:
         """Keep a webhook: for a request under way, or, without one, as somebody else's operation."""

@@ -236,7 +236,7 @@ class Delivery:
 
     def _show_again(self, request: Request) -> None:
         self.work.card_outdated(request.id)
-        self.work.arm(f"card:{request.id}", "card", {"request": request.id})
+        self.work.show_card(request.id)
 
     # --- private answers
 

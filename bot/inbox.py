@@ -256,7 +256,7 @@ class Inbox:
             raise Refusal("That took too long to reach the bot, so it does not count. Press again.", kind="too_old")
         request = self.service.known(request_id)
         self._check_place(job, request)
-        self._check_digest(request, digest)
+        self.service.check_digest(request, digest)
         match action:
             case "approve":
                 self.service.approve(request_id, user, digest, members)
@@ -289,10 +289,6 @@ class Inbox:
         here = (job.payload.get("channel"), job.payload.get("ts"))
         if card is None or here != (card.channel, card.ts):
             raise Refusal(f"That is not the card of {request.id}. Use the one in its channel.", kind="wrong_place")
-
-    def _check_digest(self, request: Request, digest: str) -> None:
-        if digest != request.digest:
-            raise Refusal("That button is of an older card. Use the buttons of the card in the channel.", kind="stale")
 
     # --- one transaction a payload
 

@@ -101,6 +101,19 @@ def a_reading(**changes: Any) -> Reading:
     )
 
 
+LARGE = "16.000"  # above what one approval is enough for
+CANCEL, CAPTURE, DELETE, INQUIRY, REFUND, VOID = (
+    Operation.CANCEL,
+    Operation.CAPTURE,
+    Operation.DELETE,
+    Operation.INQUIRY,
+    Operation.REFUND,
+    Operation.VOID,
+)
+HELD = a_reading(state="authorized", settled_minor=None, refunded_minor=None, children=())
+UNPAID = a_reading(state="pending", settled_minor=None, refunded_minor=None, children=None)
+
+
 NOT_YET_READ: Mapping[str, None] = dict.fromkeys(READ | CHANGING)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.policy import Members
-from approvals.request import FINAL, Operation, State
+from approvals.request import FINAL, State
 from approvals.service import Service
 from approvals.store import later, seconds_between
 
@@ -15,6 +15,7 @@ from .factories import (
     ALICE,
     BOB,
     CEM,
+    DELETE,
     MEMBERS,
     OUT,
     POLICY,
@@ -22,23 +23,10 @@ from .factories import (
     SESSION,
     Desk,
     Opener,
-    a_reading,
     a_submission,
     put_in,
     refused,
 )
-
-LARGE = "16.000"  # above what one approval is enough for
-CANCEL, CAPTURE, DELETE, INQUIRY, REFUND, VOID = (
-    Operation.CANCEL,
-    Operation.CAPTURE,
-    Operation.DELETE,
-    Operation.INQUIRY,
-    Operation.REFUND,
-    Operation.VOID,
-)
-HELD = a_reading(state="authorized", settled_minor=None, refunded_minor=None, children=())
-UNPAID = a_reading(state="pending", settled_minor=None, refunded_minor=None, children=None)
 
 
 def test_a_request_is_on_disk_in_checking_before_it_is_acknowledged(desk: Desk) -> None:

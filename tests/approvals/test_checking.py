@@ -9,17 +9,23 @@ import pytest
 
 from approvals.policy import Members
 from approvals.reading import Reading
-from approvals.request import Operation, Request, State
+from approvals.request import Request, State
 from approvals.store import later, seconds_between
 
 from .factories import (
     ALICE,
     BOB,
+    CANCEL,
+    CAPTURE,
     CEM,
+    HELD,
+    LARGE,
     LONG_AGO,
     MEMBERS,
     POLICY_TEXT,
+    REFUND,
     SESSION,
+    UNPAID,
     Desk,
     Opener,
     a_reading,
@@ -29,18 +35,6 @@ from .factories import (
     session,
     terms_of,
 )
-
-LARGE = "16.000"  # above what one approval is enough for
-CANCEL, CAPTURE, DELETE, INQUIRY, REFUND, VOID = (
-    Operation.CANCEL,
-    Operation.CAPTURE,
-    Operation.DELETE,
-    Operation.INQUIRY,
-    Operation.REFUND,
-    Operation.VOID,
-)
-HELD = a_reading(state="authorized", settled_minor=None, refunded_minor=None, children=())
-UNPAID = a_reading(state="pending", settled_minor=None, refunded_minor=None, children=None)
 
 
 def test_a_checked_request_gets_its_card_with_all_that_was_read(desk: Desk) -> None:

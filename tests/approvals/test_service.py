@@ -14,12 +14,17 @@ from approvals.store import later
 from .factories import (
     ALICE,
     BOB,
+    CAPTURE,
     CEM,
     FAR_OFF,
+    HELD,
+    LARGE,
     LONG_AGO,
     MEMBERS,
     MONEY,
     OUT,
+    REFUND,
+    VOID,
     Desk,
     a_reading,
     found,
@@ -27,19 +32,6 @@ from .factories import (
     refused,
     session,
 )
-
-LARGE = "16.000"  # above what one approval is enough for
-CANCEL, CAPTURE, DELETE, INQUIRY, REFUND, VOID = (
-    Operation.CANCEL,
-    Operation.CAPTURE,
-    Operation.DELETE,
-    Operation.INQUIRY,
-    Operation.REFUND,
-    Operation.VOID,
-)
-HELD = a_reading(state="authorized", settled_minor=None, refunded_minor=None, children=())
-UNPAID = a_reading(state="pending", settled_minor=None, refunded_minor=None, children=None)
-
 
 # --- deciding
 

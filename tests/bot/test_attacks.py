@@ -22,7 +22,7 @@ from bot.backup import backup, restore
 from bot.marker import SUFFIX
 from sandbox.slack_records import Message
 from tests.bot.test_attacks_on_unknown import CALM
-from tests.bot.test_restored import copy, put_back, run
+from tests.bot.test_restored import copied_before_the_send, put_back, run
 from tests.bot.test_unknown import closed_by_two, doubting, looked, unanswered
 from tests.bot.world import ALICE, BOB, CEM, GEN, World
 
@@ -47,16 +47,7 @@ def beside() -> str:
 @pytest.mark.parametrize("owner", [elsewhere, beside])
 async def test_a_hot_copy_is_a_restore_whoever_it_says_uses_it(world: World, tmp_path: Path, owner: Any) -> None:
     """Made while the bot ran: it names that process, which may be alive, or on a machine of which nothing is known."""
-    await world.ask()
-    await world.type(CEM, "pause")
-    await world.told_something(CEM, "Paused")
-    await world.press(BOB, "approve")
-    await world.reaches(State.APPROVED)
-    copy(world, tmp_path / "copy.db")
-    await world.resume(CEM)
-    await world.reaches(State.SUCCEEDED)
-    await world.quiet()
-    await world.stop()
+    await copied_before_the_send(world, tmp_path / "copy.db")
     with (world.folder / "bot.db").open("rb"):  # the original stays in use, so that nothing else is this very file
         put_back(world, tmp_path / "copy.db")
         says_who_uses_it(world, owner())

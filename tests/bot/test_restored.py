@@ -30,18 +30,23 @@ def put_back(world: World, source: Path) -> None:
     shutil.copy(source, world.folder / "bot.db")
 
 
-async def test_a_copy_from_before_the_send_sends_nothing(world: World, tmp_path: Path) -> None:
-    """The copy says `approved`; the refund was done after it was made."""
+async def copied_before_the_send(world: World, target: Path) -> None:
+    """A copy that says `approved`, of a refund that is done by the time the bot is stopped."""
     await world.ask()
     await world.type(CEM, "pause")
     await world.told_something(CEM, "Paused")
     await world.press(BOB, "approve")
     await world.reaches(State.APPROVED)
-    copy(world, tmp_path / "copy.db")
+    copy(world, target)
     await world.resume(CEM)
     await world.reaches(State.SUCCEEDED)
     await world.quiet()
     await world.stop()
+
+
+async def test_a_copy_from_before_the_send_sends_nothing(world: World, tmp_path: Path) -> None:
+    """The copy says `approved`; the refund was done after it was made."""
+    await copied_before_the_send(world, tmp_path / "copy.db")
     put_back(world, tmp_path / "copy.db")
 
     await world.start()
