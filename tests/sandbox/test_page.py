@@ -5,6 +5,7 @@ Skipped where no browser is installed; with CI=true in the environment its absen
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, Request, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, Request, Route, ViewportSize, async_playwright, expect
 
 from approvals.request import State
 from tests.bot.world import ALICE, OTHER, World, a_world
@@ -86,7 +87,7 @@ class Window:
         await expect(self.page.get_by_text("bot connected")).to_be_visible()
 
     async def be(self, name: str) -> None:
-        """Become that person, and wait until the page shows what they see."""
+        """Become that person; the page catches up by itself."""
         await self.page.get_by_role("radiogroup", name="You are").get_by_label(name).check()
 
     async def type(self, line: str) -> None:
@@ -273,6 +274,24 @@ async def test_one_can_be_everybody_in_turn(browser: Browser, tmp_path: Path) ->
             await window.be(f"Guest {number}")
             await window.sees("Nothing here yet.")
         await window.be("Alice")
+        await window.type("/ottu help")
+        await window.sees("/ottu refund <reference>")
+
+
+async def test_what_is_typed_before_the_page_has_caught_up_goes_where_the_page_then_is(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The person before was in another place, and the server is slow to say what the new one sees."""
+    async with a_window(browser, tmp_path) as window:
+
+        async def slowly(route: Route) -> None:
+            await asyncio.sleep(0.5)
+            await route.continue_()
+
+        await window.be("Alice")
+        await window.page.get_by_role("button", name="Messages").click()
+        await window.page.route("**/state?user=U02BOB*", slowly)
+        await window.be("Bob")
         await window.type("/ottu help")
         await window.sees("/ottu refund <reference>")
 
