@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from approvals.alarms import raise_alarm
-from approvals.children import new_children, same_sums, state_of
+from approvals.children import KINDS, new_children, same_sums, state_of
 from approvals.following import BOT, follow
 from approvals.policy import Members, Policy
 from approvals.reading import Reading, children_text
@@ -76,7 +76,8 @@ class Closing:
                 if to is request.state:
                     return Found.UNCLEAR  # a queued one that is still queued
                 if to is not None and not (to is State.QUEUED and request.restored):  # people close what was restored
-                    return self._proven(request, to, f"Ottu's inquiry shows a new child: {new[0].state}")
+                    detail = f"Ottu's inquiry shows a new child: {new[0].state}"
+                    return self._proven(request, to, detail, child=new[0].session_id)
             return self._seen(request, Found.UNCLEAR, read)
 
     def by_state(self, request_id: str, read: Reading) -> Found | None:
@@ -91,6 +92,27 @@ class Closing:
                 return self._proven(request, State.SUCCEEDED, f"Ottu says that it is {read.state}")
             found = Found.NOTHING_NEW if read.state == request.transaction_state else Found.UNCLEAR
             return self._seen(request, found, read)
+
+    def queued_child(self, request: Request) -> str | None:
+        """The session id of the queued refund itself, as the answer or the inquiry named it that said so."""
+        for event in reversed(list(self.store.events(request.id))):
+            if event.to_state == State.QUEUED:
+                child = event.facts.get("child")
+                return str(child) if child else None
+        return None
+
+    def by_queued_child(self, request_id: str, read: Reading) -> Found | None:
+        """A queued refund, looked up by its own session id: its state tells, where all that is said agrees."""
+        with self.store.transaction():
+            request = self.store.get(request_id)
+            if request is None or request.state is not State.QUEUED:
+                return None
+            own = (self.queued_child(request), request.amount_minor, request.currency)
+            same = None not in own and (read.session_id, read.amount_minor, read.currency) == own
+            to = KINDS[Operation.REFUND].get(read.state or "")
+            if not same or to is None or to is State.QUEUED:
+                return Found.UNCLEAR
+            return self._proven(request, to, f"Ottu says that the queued refund is {read.state}")
 
     def unreadable(self, request_id: str) -> None:
         """Ottu has refused to tell, or cannot be asked about it: the card says that people must look."""
@@ -126,11 +148,12 @@ class Closing:
             return False
         return not self.work.others_acted(request.session_id, request.order_no, read_at)
 
-    def _proven(self, request: Request, to: State, detail: str) -> Found:
+    def _proven(self, request: Request, to: State, detail: str, *, child: str | None = None) -> Found:
         changes: dict[str, object] = {"detail": detail}
+        named = {"child": child} if child and to is State.QUEUED else {}
         if to is not State.FAILED:
             changes["answered_minor"] = request.amount_minor
-        self._moved(self.store.move(request, to, actor=BOT, note={"by": "reading"}, changes=changes))
+        self._moved(self.store.move(request, to, actor=BOT, note={"by": "reading", **named}, changes=changes))
         return Found.PROOF
 
     def _seen(self, request: Request, found: Found, read: Reading | None) -> Found:

@@ -189,6 +189,8 @@ class Execution:
             if to is State.FAILED:
                 changes["detail"] = f"could not reach Ottu {MOST_MISSES} times; nothing was sent ({outcome.detail})"
         note: dict[str, object] = {"ending": outcome.ending.value, "attempt": request.attempt}
+        if to is State.QUEUED and outcome.child_session_id:
+            note["child"] = outcome.child_session_id
         if to is State.APPROVED:
             note["again_in_seconds"] = round(backoff_seconds(request.misses, outcome), 3)
         return self.store.move(request, to, actor=BOT, note=note, changes=changes)

@@ -121,6 +121,7 @@ class Outcome:
     detail: str = ""  # one sentence for people
     answered_minor: int | None = None
     reference_number: str | None = None
+    child_session_id: str | None = None  # of the refund that the answer says is queued
     retry_after_seconds: float | None = None
 
 

@@ -30,6 +30,7 @@ JOB_SECONDS_MINIMUM = 60.0  # other jobs wait for Slack too
 STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
+QUEUED_CHILD_SECONDS = 15 * 60.0  # for retrieving the queued refund itself, which Ottu does not throttle
 STOPPED = "the bot was stopped while it waited for the answer"
 ENDED = "the bot was ended while it waited for the answer"
 FROZEN = "the process that sent it did not come back in time"
@@ -200,8 +201,20 @@ class Executing:
         request = self.store.get(str(job.payload["request"]))
         if request is None or request.state is not State.QUEUED:
             return
-        await self._look(request)
-        raise PutBack(QUEUED_LOOK_SECONDS)
+        child = self.closing.queued_child(request)
+        if child is not None and await self._look_at_child(request, child) is Found.PROOF:
+            return
+        looks = round(QUEUED_LOOK_SECONDS / QUEUED_CHILD_SECONDS)
+        if child is None or job.tries % looks == 1:
+            await self._look(request)
+        raise PutBack(QUEUED_LOOK_SECONDS if child is None else QUEUED_CHILD_SECONDS)
+
+    async def _look_at_child(self, request: Request, child: str) -> Found | None:
+        """Ottu's documentation does not say that a refund can be retrieved; where it cannot, inquiries are left."""
+        try:
+            return self.closing.by_queued_child(request.id, await self.reader.retrieve(child))
+        except (Refusal, Later):
+            return None
 
     async def overdue(self, job: Job) -> None:
         """Queued for too long."""

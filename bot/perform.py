@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import ottu
 from approvals import money
+from approvals.reading import SESSION_ID
 from approvals.request import Ending, Operation, Outcome, Request
 
 log = logging.getLogger("bot.perform")
@@ -72,10 +73,16 @@ def outcome_of(request: Request, answer: ottu.OperationAnswer) -> Outcome:
         case ottu.Verdict.SUCCEEDED:
             return Outcome(Ending.SUCCEEDED, detail, answered, reference)
         case ottu.Verdict.QUEUED:
-            return Outcome(Ending.QUEUED, detail, answered, reference)
+            return Outcome(Ending.QUEUED, detail, answered, reference, _child(request, answer))
         case ottu.Verdict.FAILED:
             return Outcome(Ending.FAILED, detail or "Ottu answered that the gateway declined it", answered, reference)
     return Outcome(Ending.UNKNOWN, "Ottu's answer does not say clearly whether it was done")
+
+
+def _child(request: Request, answer: ottu.OperationAnswer) -> str | None:
+    """The session id of the transaction that the operation made, by which it can be looked up later."""
+    name = answer.txn.session_id if answer.txn else None
+    return name if name and name != request.session_id and SESSION_ID.fullmatch(name) else None
 
 
 def _answered(answer: ottu.OperationAnswer) -> Decimal | None:

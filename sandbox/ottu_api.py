@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.ottu_answers import INITIATOR, inquired, retrieved, time_text
+from sandbox.ottu_answers import INITIATOR, child, inquired, retrieved, time_text
 from sandbox.ottu_effects import Answer, delivered, undone
 from sandbox.ottu_faults import Endpoint, Fault
 from sandbox.ottu_inquiry import inquire
@@ -139,10 +139,16 @@ class Api:
         return Answer(200, body)
 
     async def _retrieve(self, call: Call) -> Answer:
-        transaction = self._sandbox.book.find(session_id=call.request.path_params["session_id"])
-        if transaction is None:
-            raise ApiError(404, {"detail": "Not found."})
-        return Answer(200, retrieved(transaction))
+        session_id = call.request.path_params["session_id"]
+        transaction = self._sandbox.book.find(session_id=session_id)
+        if transaction is not None:
+            return Answer(200, retrieved(transaction))
+        if self._sandbox.settings.children_retrievable:
+            for parent in self._sandbox.book.all():
+                for one in parent.children:
+                    if one.session_id == session_id:
+                        return Answer(200, child(parent, one))
+        raise ApiError(404, {"detail": "Not found."})
 
     def _sender(self, request: Request) -> dict[str, object] | None:
         """The Basic user, or None for the API key. ApiError 401 for anybody else."""

@@ -19,6 +19,7 @@ class Settings(BaseModel):
     key_stored: KeyStored = "begin"
     throttle: bool = True
     throttle_scale: float = Field(default=1.0, gt=0, le=10)  # multiplies every time of the inquiry's throttle
+    children_retrievable: bool = False  # whether a refund can be retrieved as a payment can: Ottu's texts do not say
     webhook_url: str | None = Field(default=None, max_length=200)  # None: no webhooks
     webhook_key: str = Field(default="sandbox-webhook-key", max_length=200)
     webhook_delay_seconds: float = Field(default=0.0, ge=0, le=600)

@@ -24,6 +24,7 @@ from .factories import (
     age_seconds,
     found,
     refused,
+    session,
 )
 from .unknowns import CAPTURE, REFUND, VOID, an_unknown, an_unlinked, child, now, payment_of, sent, unanswered
 
@@ -208,6 +209,51 @@ def test_a_queued_refund_is_looked_after(desk: Desk, closing: Closing, then: str
     assert after.state is state
     assert after.reference_number == "REF-1"
     assert after == request or state is not State.QUEUED
+
+
+def test_a_queued_refund_is_looked_up_by_its_own_session_id(desk: Desk, closing: Closing) -> None:
+    """Named by the answer: what it says is proof only where session, amount and currency are all the request's."""
+    claimed = desk.claimed(now(desk))
+    own = session(77)
+    request = desk.execution.settle(claimed.id, 1, Outcome(Ending.QUEUED, "", 5_000, "REF-1", own))
+    assert closing.queued_child(request) == own
+    exact = replace(now(desk), session_id=own, state="refunded", amount_minor=5_000)
+    for changes in (
+        {"session_id": session(78)},
+        {"session_id": None},
+        {"amount_minor": 5_001},
+        {"amount_minor": None},
+        {"currency": "USD"},
+        {"currency": None},
+        {"state": None},
+        {"state": "paid"},
+        {"state": "refund_queued"},
+    ):
+        assert closing.by_queued_child(request.id, replace(exact, **changes)) is Found.UNCLEAR
+        assert desk.row(request) == request
+    assert closing.by_queued_child(request.id, exact) is Found.PROOF
+    after = desk.row(request)
+    assert (after.state, after.detail) == (State.SUCCEEDED, "Ottu says that the queued refund is refunded")
+    assert closing.by_queued_child(request.id, exact) is None
+
+
+def test_the_bank_may_reject_a_refund_that_an_inquiry_found_queued(desk: Desk, closing: Closing) -> None:
+    """The inquiry named the child too."""
+    request = an_unknown(desk)
+    closing.by_children(request.id, now(desk, child("refund_queued")))
+    assert closing.queued_child(desk.row(request)) == session(1)
+    rejected = replace(now(desk), session_id=session(1), state="refund_rejected", amount_minor=5_000)
+    assert closing.by_queued_child(request.id, rejected) is Found.PROOF
+    assert desk.row(request).state is State.FAILED
+
+
+def test_a_queued_refund_whose_child_nobody_named(desk: Desk, closing: Closing) -> None:
+    claimed = desk.claimed(now(desk))
+    assert closing.queued_child(claimed) is None
+    request = desk.execution.settle(claimed.id, 1, Outcome(Ending.QUEUED, "", 5_000, "REF-1"))
+    assert closing.queued_child(request) is None
+    nameless = replace(now(desk), session_id=None, state="refunded", amount_minor=5_000)
+    assert closing.by_queued_child(request.id, nameless) is Found.UNCLEAR
 
 
 def test_what_is_unclear_of_a_queued_refund_changes_nothing(desk: Desk, closing: Closing) -> None:

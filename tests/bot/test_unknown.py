@@ -102,6 +102,22 @@ async def test_what_the_bank_decides_is_found_queued_and_looked_after(tmp_path: 
         assert world.moved() == [("refund", "Q42", "5.000", "KWD")]
 
 
+@pytest.mark.parametrize(("decides", "state"), [("refunded", State.SUCCEEDED), ("refund_rejected", State.FAILED)])
+async def test_a_queued_refund_ends_by_retrieving_it(tmp_path: Path, decides: Any, state: State) -> None:
+    """Without a webhook, and without an inquiry, of which Ottu allows few."""
+    async with a_world(tmp_path) as world:
+        world.ottu.configure(children_retrievable=True)
+        world.ottu.fault("queued")
+        await world.approved()
+        request = await world.reaches(State.QUEUED)
+        asked = len(world.inquiries_sent())
+        world.ottu.settle_queued(request.session_id or "", state=decides)
+        after = await world.reaches(state, hurry=("queued",))
+        assert after.detail == f"Ottu says that the queued refund is {decides}"
+        assert len(world.inquiries_sent()) == asked
+        world.check_record()
+
+
 async def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
     """The window begins anew, because only this process's own clock can be trusted."""
     async with doubting(tmp_path) as world:

@@ -277,3 +277,14 @@ async def test_retrieve_has_no_children_and_knows_only_session_ids() -> None:
         for unknown in ("0" * 40, "ORD123"):
             answer = await caller.retrieve(unknown)
             assert (answer.status_code, list(answer.json())) == (404, ["detail"])
+
+
+async def test_a_refund_can_be_retrieved_where_that_is_switched_on() -> None:
+    """Ottu's texts do not say whether it can, so that it is off by itself."""
+    async with demo() as (sandbox, caller):
+        refund = (await caller.operate(operation="refund", order_no="ORD123", amount="5.000")).json()["txn"]
+        assert (await caller.retrieve(refund["session_id"])).status_code == 404
+        sandbox.configure(children_retrievable=True)
+        found = (await caller.retrieve(refund["session_id"])).json()
+        assert found == refund
+        assert (await caller.retrieve("0" * 40)).status_code == 404
