@@ -15,6 +15,8 @@ from approvals.following import BOT, follow
 from approvals.policy import Members, Policy
 from approvals.reading import Reading, children_text
 from approvals.request import Operation, Refusal, Request, State
+from approvals.sentences import alarms, executing
+from approvals.sentences import closing as sentences
 from approvals.service import Service
 from approvals.store import Store, later, seconds_between
 from approvals.work import Work
@@ -76,7 +78,7 @@ class Closing:
                 if to is request.state:
                     return Found.UNCLEAR  # a queued one that is still queued
                 if to is not None and not (to is State.QUEUED and request.restored):  # people close what was restored
-                    detail = f"Ottu's inquiry shows a new child: {new[0].state}"
+                    detail = executing.new_child(state=new[0].state)
                     return self._proven(request, to, detail, child=new[0].session_id)
             return self._seen(request, Found.UNCLEAR, read)
 
@@ -89,7 +91,7 @@ class Closing:
             if not self._is_of(request, read):
                 return self._seen(request, Found.UNCLEAR, read)
             if read.state == TARGET_STATES.get(request.operation):
-                return self._proven(request, State.SUCCEEDED, f"Ottu says that it is {read.state}")
+                return self._proven(request, State.SUCCEEDED, executing.ottu_says(state=read.state))
             found = Found.NOTHING_NEW if read.state == request.transaction_state else Found.UNCLEAR
             return self._seen(request, found, read)
 
@@ -112,7 +114,7 @@ class Closing:
             to = KINDS[Operation.REFUND].get(read.state or "")
             if not same or to is None or to is State.QUEUED:
                 return Found.UNCLEAR
-            return self._proven(request, to, f"Ottu says that the queued refund is {read.state}")
+            return self._proven(request, to, executing.queued_one_is(state=str(read.state)))
 
     def unreadable(self, request_id: str) -> None:
         """Ottu has refused to tell, or cannot be asked about it: the card says that people must look."""
@@ -131,7 +133,7 @@ class Closing:
         )
         if all(theirs is None or ours is None or theirs == ours for theirs, ours in said):
             return True
-        why = f"Ottu was asked about the transaction of {request.id} and answered with another one."
+        why = alarms.another_transaction(request_id=request.id)
         raise_alarm(self.store, self.work, why, {"answered": [theirs for theirs, _ in said]}, request.id)
         return False
 
@@ -197,8 +199,7 @@ class Closing:
             days = self.policy.timing.queued_days
             if seconds_between(later(request.state_at, days=days), self.store.now()) < 0:
                 return None
-            detail = f"the bank has said nothing for {days} days"
-            changes = {"detail": detail, "doubtful_attempt": request.attempt}
+            changes = {"detail": executing.bank_silent(days=days), "doubtful_attempt": request.attempt}
             return self._moved(self.store.move(request, State.UNKNOWN, actor=BOT, changes=changes))
 
     # --- by one more send
@@ -229,16 +230,12 @@ class Closing:
     def check_resend(self, request: Request, person: str, members: Members) -> None:
         """Raises Refusal for whom may not press it, or where it is not offered."""
         if request.requester == person:
-            raise Refusal(
-                f"You asked for {request.id}, so somebody else must decide to send it again.", kind="own_request"
-            )
+            raise Refusal(sentences.own_resend(request_id=request.id), kind="own_request")
         rule = self.service.rule_of(request)
         if not self.policy.may_approve(rule, person, members):
-            raise Refusal(
-                f"You may not decide this: the rule “{rule.name}” lets {', '.join(rule.approve)}.", kind="not_allowed"
-            )
+            raise Refusal(sentences.others_decide(rule=rule.name, groups=rule.approve), kind="not_allowed")
         if not self.offers_resend(request):
-            raise Refusal(f"{self.service.standing(request)} It cannot be sent again.", kind="no_resend")
+            raise Refusal(sentences.not_sent_again(stands=self.service.standing(request)), kind="no_resend")
 
     # --- by two people
 
@@ -265,30 +262,24 @@ class Closing:
             standing = self.proposal(request)
             if standing is None or standing.outcome != outcome:
                 self._propose(request, person, outcome, evidence.strip())
-                return f"Noted: you say that {request_id} {outcome}. Another person must say the same."
+                return sentences.noted(request_id=request_id, outcome=outcome)
             self._check_pair(request, standing, person, members)
             self._confirm(request, standing, person, evidence.strip())
-            return f"{request_id} is closed as {outcome}."
+            return sentences.closed(request_id=request_id, outcome=outcome)
 
     def _check_closable(
         self, request: Request, person: str, outcome: str, evidence: str, members: Members, may_fail: bool
     ) -> None:
         if request.state not in {State.UNKNOWN, State.QUEUED}:
-            raise Refusal(
-                f"{self.service.standing(request)} Only an unknown or queued one is closed by hand.", kind="moved_on"
-            )
+            raise Refusal(sentences.not_open(stands=self.service.standing(request)), kind="moved_on")
         if request.requester == person:
-            raise Refusal(f"You asked for {request.id}, so two others must close it.", kind="own_request")
+            raise Refusal(sentences.own_request(request_id=request.id), kind="own_request")
         if not self._may_close(request, person, members):
-            raise Refusal(
-                "You may not close this: neither asking nor approving is yours by its rule.", kind="not_allowed"
-            )
+            raise Refusal(sentences.MAY_NOT_CLOSE, kind="not_allowed")
         if not evidence.strip():
-            raise Refusal("Say what you saw: the reference number, or where and when you looked.", kind="no_evidence")
+            raise Refusal(sentences.NO_EVIDENCE, kind="no_evidence")
         if outcome == State.FAILED and not may_fail:
-            raise Refusal(
-                "It is too early to call it failed: it may still be under way. Try again later.", kind="too_early"
-            )
+            raise Refusal(sentences.TOO_EARLY_TO_FAIL, kind="too_early")
 
     def _may_close(self, request: Request, person: str, members: Members) -> bool:
         if request.rule_text is None:  # restored before it had a rule
@@ -297,12 +288,12 @@ class Closing:
 
     def _check_pair(self, request: Request, standing: Proposal, person: str, members: Members) -> None:
         if standing.proposed_by == person:
-            raise Refusal("You have said so already; another person must say the same.", kind="twice")
+            raise Refusal(sentences.SAID_ALREADY, kind="twice")
         if request.rule_text is None:
             return
         rule = self.service.rule_of(request)
         if not any(self.policy.may_vouch(rule, who, members) for who in (standing.proposed_by, person)):
-            raise Refusal("One of the two must be somebody who may approve. Ask one of them.", kind="not_allowed")
+            raise Refusal(sentences.ONE_MUST_APPROVE, kind="not_allowed")
 
     def _propose(self, request: Request, person: str, outcome: str, evidence: str) -> None:
         note, now = {"outcome": outcome, "evidence": evidence}, self.store.now()
@@ -321,7 +312,7 @@ class Closing:
             {"person": person, "now": now, "id": standing.id},
         )
         note = {"by": [standing.proposed_by, person], "evidence": [standing.evidence, evidence], "confirms": True}
-        changes = {"detail": f"closed by two people: {standing.evidence}"}
+        changes = {"detail": executing.closed_by_two(evidence=standing.evidence)}
         to = State(standing.outcome)
         self._moved(self.store.move(request, to, actor=person, note=note, changes=changes, at=now))
 

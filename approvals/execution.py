@@ -13,6 +13,7 @@ from approvals.following import BOT, follow, is_over
 from approvals.hooks import Hooks
 from approvals.policy import Policy
 from approvals.request import AFTER_ANOTHER, AFTER_FIRST, OPEN, Ending, Outcome, Refusal, Request, State
+from approvals.sentences import alarms, executing
 from approvals.store import Store
 from approvals.work import Work
 
@@ -20,7 +21,6 @@ MOST_MISSES = 5  # proven not sent so often: failed
 LONGEST_BACKOFF_SECONDS = 60.0
 PAUSED = "paused"  # the fact that somebody stopped executions
 CREDENTIALS = "credentials_refused"  # the fact that stops executions until a harmless call is accepted again
-CREDENTIALS_REFUSED = "Ottu refused the bot's credentials (401). Nothing is executed until it accepts them again."
 
 
 class Execution:
@@ -37,8 +37,8 @@ class Execution:
         """Why nothing is executed now; None where it is."""
         paused = self.work.fact(PAUSED)
         if paused:
-            return f"paused by {'the bot' if paused['by'] == BOT else '@' + paused['by']}"
-        return "Ottu refused the credentials" if self.work.fact(CREDENTIALS) else None
+            return executing.PAUSED_BY_BOT if paused["by"] == BOT else executing.paused_by(person=paused["by"])
+        return executing.CREDENTIALS_REFUSED if self.work.fact(CREDENTIALS) else None
 
     def is_paused(self) -> bool:
         """Has somebody stopped executions?"""
@@ -52,7 +52,7 @@ class Execution:
         """Stop executions of all processes of this database; reads and decisions go on."""
         with self.store.transaction():
             if self.work.fact(PAUSED):
-                raise Refusal("Executions are paused already. /ottu resume starts them again.", kind="paused")
+                raise Refusal(executing.PAUSED_ALREADY, kind="paused")
             self.work.set_fact(PAUSED, {"by": person, "reason": reason, "since": self.store.now()})
             self.store.record("paused", person, data={"reason": reason})
 
@@ -60,7 +60,7 @@ class Execution:
         """Start executions again."""
         with self.store.transaction():
             if not self.work.fact(PAUSED):
-                raise Refusal("Executions are not paused.", kind="not_paused")
+                raise Refusal(executing.NOT_PAUSED, kind="not_paused")
             self.work.set_fact(PAUSED, None)
             self.store.record("resumed", person)
 
@@ -77,13 +77,12 @@ class Execution:
                     State.UNKNOWN,
                     actor=BOT,
                     kind="restored",
-                    changes={"restored": 1, "detail": "the database was put back from a copy"},
+                    changes={"restored": 1, "detail": executing.PUT_BACK},
                 )
                 self._followed(moved)
             paused = self.work.fact(PAUSED) or {"by": BOT, "reason": why, "since": self.store.now()}
             self.work.set_fact(PAUSED, {**paused, "restored": why})
-            sentence = f"This database was put back from a copy: {why}. Executions are paused."
-            raise_alarm(self.store, self.work, sentence, {"open_requests": len(requests)})
+            raise_alarm(self.store, self.work, alarms.put_back(why=why), {"open_requests": len(requests)})
             return len(requests)
 
     def accept_credentials(self) -> None:
@@ -149,9 +148,8 @@ class Execution:
             if settled.reference_number:
                 self.work.note_reference(settled.reference_number, request_id, "answer")
             if outcome.ending is Ending.DISAGREES:
-                raise_alarm(
-                    self.store, self.work, f"Ottu's answer to {request_id} disagrees.", _shown(outcome), request_id
-                )
+                why = alarms.answer_disagrees(request_id=request_id)
+                raise_alarm(self.store, self.work, why, _shown(outcome), request_id)
             self.hooks.receive_kept(request_id)
             return self.store.get(request_id) or settled
 
@@ -159,7 +157,7 @@ class Execution:
         """Nothing more is executed until a harmless call is accepted; people are told once."""
         if self.work.fact(CREDENTIALS) is None:
             self.work.set_fact(CREDENTIALS, {"since": self.store.now()})
-            raise_alarm(self.store, self.work, CREDENTIALS_REFUSED, {}, request_id)
+            raise_alarm(self.store, self.work, alarms.CREDENTIALS_REFUSED, {}, request_id)
         self.work.arm("probe", "probe", {})
 
     def _after(self, request: Request, attempt: int, outcome: Outcome) -> State | None:
@@ -187,7 +185,7 @@ class Execution:
         if outcome.ending is Ending.NOT_SENT:
             changes["misses"] = request.misses + 1
             if to is State.FAILED:
-                changes["detail"] = f"could not reach Ottu {MOST_MISSES} times; nothing was sent ({outcome.detail})"
+                changes["detail"] = executing.never_reached(times=MOST_MISSES, why=outcome.detail)
         note: dict[str, object] = {"ending": outcome.ending.value, "attempt": request.attempt}
         if to is State.QUEUED and outcome.child_session_id:
             note["child"] = outcome.child_session_id
@@ -203,8 +201,8 @@ class Execution:
         else:
             contradicts = not request.is_open and says in {State.SUCCEEDED, State.QUEUED}
         if contradicts:
-            done = "was not done" if says is State.FAILED else "was done"
-            why = f"A late answer says that {request.id} {done}, which is {request.state}."
+            was_done = says is not State.FAILED
+            why = alarms.late_answer(request_id=request.id, was_done=was_done, state=request.state)
             raise_alarm(self.store, self.work, why, _shown(outcome), request.id)
         self.store.record(
             "late_answer",

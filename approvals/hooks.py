@@ -17,6 +17,7 @@ from approvals.alarms import raise_alarm
 from approvals.following import BOT, follow
 from approvals.policy import Policy
 from approvals.request import AMOUNT_OPERATIONS, Ending, Operation, Request, State
+from approvals.sentences import alarms, executing
 from approvals.store import Store
 from approvals.work import Work
 
@@ -35,7 +36,6 @@ AFTER_HOOK: dict[Ending, State] = {
 }
 UNSENT = frozenset({State.CHECKING, State.PENDING, State.APPROVED})
 WEBHOOK = "webhook"  # how a reference became known
-NOBODY = "An operation that nobody asked this bot for."
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ class Hooks:
         if request.state in {State.QUEUED, State.UNKNOWN}:
             self._moved(request, to, hook)
         elif request.state is not State.EXECUTING and not (to is State.QUEUED and request.state is State.SUCCEEDED):
-            self._alarm(f"A webhook says {hook.ending} of {request.id}, which is {request.state}.", hook, request)
+            why = alarms.webhook_contradicts(ending=hook.ending, request_id=request.id, state=request.state)
+            self._alarm(why, hook, request)
 
     def _of_ours(self, request: Request, hook: Hook, *, is_new: bool) -> bool:
         """One that agrees with a request of ours. False where it cannot be that request's.
@@ -176,7 +177,7 @@ class Hooks:
             changes={
                 "reference_number": request.reference_number or hook.reference_number,
                 "answered_minor": minor(request, hook),
-                "detail": "the bank rejected it" if to is State.FAILED else None,
+                "detail": executing.BANK_REJECTED if to is State.FAILED else None,
             },
         )
         follow(self.work, self.store, moved, self.policy.timing)
@@ -189,7 +190,9 @@ class Hooks:
         self.work.note_reference(name, None, WEBHOOK)
         self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
         denied = next((request for request in ours if _contradicts(request, hook)), None)
-        why = f"A webhook says {hook.ending} of what may be {denied.id}, which is {denied.state}." if denied else NOBODY
+        why = alarms.NOBODY_ASKED
+        if denied:
+            why = alarms.webhook_may_contradict(ending=hook.ending, request_id=denied.id, state=denied.state)
         self._alarm(why, hook, denied)
         for request in self._unsent(hook):
             moved = self.store.move(
@@ -197,7 +200,7 @@ class Hooks:
                 State.WITHDRAWN,
                 actor=BOT,
                 note={"by": "webhook"},
-                changes={"detail": "somebody else acted on this transaction outside the bot: look, then ask again"},
+                changes={"detail": executing.OTHERS_ACTED},
             )
             follow(self.work, self.store, moved, self.policy.timing)
 

@@ -13,6 +13,7 @@ from decimal import Context, Decimal, Inexact
 from types import MappingProxyType
 
 from approvals.request import Refusal
+from approvals.sentences import amounts
 
 # ISO 4217 as published on 2026-01-01, which Ottu's documentation follows. Left out: the codes with four decimals (CLF,
 # UYW), because Ottu reads at most three, and those that are no money (XAU, XDR, XTS, XXX …). ANG and BGN ended in
@@ -40,12 +41,6 @@ _AMOUNT = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 _EXPONENT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
 _EXAMPLES = {0: "5", 2: "5.00", MOST_DECIMALS: "5.000"}
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve "
-    "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-)
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-
 
 def currencies() -> Mapping[str, int]:
     """Every currency that can be asked for, with its number of decimals (0, 2 or 3). Read-only."""
@@ -56,21 +51,21 @@ def decimals(currency: str) -> int:
     """How many digits follow the point: 0, 2 or 3. A code that is not an upper-case ISO 4217 one is refused."""
     places = _DECIMALS.get(currency)
     if places is None:
-        raise Refusal("That is not a currency this bot knows: type a code such as `KWD`.", kind="currency")
+        raise Refusal(amounts.UNKNOWN_CURRENCY, kind="currency")
     return places
 
 
 def check_amount(text: str) -> None:
     """Refuse what is no amount in any currency, for use before the currency is known."""
     if not _is_amount(text, MOST_DECIMALS):
-        raise _refusal(text, f"An amount has at most {MOST_DECIMALS} decimals", MOST_DECIMALS)
+        raise _refusal(text, None, MOST_DECIMALS)
 
 
 def parse_amount(text: str, currency: str) -> int:
     """Read a typed amount, such as `5.000`, as minor units. More than zero; fewer decimals will do, more will not."""
     places = decimals(currency)
     if not _is_amount(text, places):
-        raise _refusal(text, f"{currency} has {places or 'no'} decimals", places)
+        raise _refusal(text, currency, places)
     return from_decimal(Decimal(text), currency)
 
 
@@ -81,13 +76,13 @@ def from_decimal(value: Decimal, currency: str) -> int:
     """
     places = decimals(currency)
     if not value.is_finite() or value < 0 or value >= 10**_WHOLE_DIGITS:
-        raise Refusal(f"That is no amount: it is negative or has over {_WHOLE_DIGITS} digits.", kind="amount")
+        raise Refusal(amounts.negative_or_long(digits=_WHOLE_DIGITS), kind="amount")
     if not value:
         return 0
     try:
         return int(value.scaleb(places, _EXACT).to_integral_exact(context=_EXACT))
     except Inexact:
-        raise Refusal(f"An amount in {currency} has at most {places} decimals.", kind="amount") from None
+        raise Refusal(amounts.most_decimals(currency=currency, places=places), kind="amount") from None
 
 
 def minor_or_none(value: Decimal | None, currency: str | None) -> int | None:
@@ -120,25 +115,25 @@ def _is_amount(text: str, places: int) -> bool:
     return len(match[2] or "") <= places and Decimal(text) > 0
 
 
-def _refusal(text: str, limit: str, places: int) -> Refusal:
+def _refusal(text: str, currency: str | None, places: int) -> Refusal:
     """Say what to type: the one amount that the text can mean, or both, or what an amount looks like."""
     spelled = _plain(text) if len(text) <= _TYPED_CHARACTERS else ""
     readings = sorted(_readings(spelled, places), key=Decimal)
     match = _AMOUNT.fullmatch(text)
     too_precise = match is not None and len(match[2] or "") > places
     if len(readings) == 2:
-        question = " or ".join(f"`{reading}`{_in_words(reading)}" for reading in readings)
-        sentence = f"{question}? Type the one you mean."
+        spellings = [amounts.spelled(reading=reading, words=_in_words(reading)) for reading in readings]
+        sentence = amounts.which_one(readings=spellings)
     elif too_precise:  # `5.125` in USD: to name its one reading, `5125`, would lead astray
         same = readings and Decimal(readings[0]) == Decimal(text)
-        sentence = f"type `{readings[0]}`." if same else f"type an amount such as `{_EXAMPLES[places]}`."
+        sentence = amounts.type_this(amount=readings[0]) if same else amounts.type_such_as(example=_EXAMPLES[places])
     elif readings:
-        sentence = f"Type the amount as `{readings[0]}`."
+        sentence = amounts.type_as(reading=readings[0])
     else:
-        sentence = (
-            f"An amount is more than zero, at most {_WHOLE_DIGITS} digits and one point, such as `{_EXAMPLES[places]}`."
-        )
-    return Refusal(f"{limit}: {sentence}" if too_precise else sentence, kind="amount")
+        sentence = amounts.what_is_one(digits=_WHOLE_DIGITS, example=_EXAMPLES[places])
+    if too_precise:
+        sentence = amounts.too_precise(currency=currency, places=places, advice=sentence)
+    return Refusal(sentence, kind="amount")
 
 
 def _readings(spelled: str, places: int) -> set[str]:
@@ -170,20 +165,11 @@ def _plain(text: str) -> str:
 
 
 def _in_words(reading: str) -> str:
-    """` (five)` for `5.000`, ` (five thousand)` for `5000`, nothing where words would be no help."""
+    """`five` for `5.000`, `five thousand` for `5000`, nothing where words would be no help."""
     value = Decimal(reading)
     if value != int(value):
         return ""
     thousands, rest = divmod(int(value), 1000)
     if thousands == 0 and rest < 100:
-        return f" ({_below_hundred(rest)})"
-    return f" ({_below_hundred(thousands)} thousand)" if rest == 0 and thousands < 100 else ""
-
-
-def _below_hundred(number: int) -> str:
-    """Spell 1 to 99 in words."""
-    units = _UNITS.split()
-    if number < len(units):
-        return units[number]
-    tens, ones = divmod(number, 10)
-    return _TENS.split()[tens - 2] + (f"-{units[ones]}" if ones else "")
+        return amounts.number(below_hundred=rest)
+    return amounts.thousands(below_hundred=thousands) if rest == 0 and thousands < 100 else ""

@@ -15,6 +15,7 @@ from approvals.policy_fields import REASON_CHARACTERS_MAXIMUM, duration_text
 from approvals.policy_file import Limit, PolicyError, PolicyFile, Timing, read
 from approvals.policy_rule import Rule
 from approvals.request import Operation, Refusal
+from approvals.sentences import asking
 
 __all__ = ["Finding", "Limit", "Members", "Policy", "PolicyError", "Rule", "Timing", "findings", "load", "people"]
 
@@ -51,7 +52,7 @@ class Policy(PolicyFile):
         """
         first = next(self.rules_for(operation), None)
         if first is None:
-            raise Refusal(f"No rule of the policy allows {operation}. Ask an administrator to add one.", kind="no_rule")
+            raise Refusal(asking.no_rule_names(operation=operation), kind="no_rule")
         if first.block is not None and first.currency is None:
             raise Refusal(first.block, kind="blocked")
 
@@ -64,7 +65,8 @@ class Policy(PolicyFile):
         for rule in self.rules_for(operation):
             fits = _fits(rule, amount_minor, currency)
             if fits is None:
-                raise _not_known(f"Rule “{rule.name}”", "currency" if currency is None else "amount")
+                missing: Literal["currency", "amount"] = "currency" if currency is None else "amount"
+                raise Refusal(asking.rule_not_known(rule=rule.name, missing=missing), kind="rule_unknown")
             if fits:
                 return rule
         return None
@@ -111,16 +113,12 @@ class Policy(PolicyFile):
             return None
         approvers = people(rule.approve, members) - {requester}
         if len(approvers) < rule.approvals:
-            return (
-                f"Rule “{rule.name}” needs approval from {rule.approvals} in {', '.join(rule.approve)} other than the "
-                f"requester, and there are {len(approvers)}. Ask an administrator to add people."
+            return asking.too_few_approvers(
+                rule=rule.name, needed=rule.approvals, groups=rule.approve, found=len(approvers)
             )
         closers = people(rule.ask + rule.approve, members) - {requester}
         if len(closers) < 2 or not people(_vouching(rule), members) - {requester}:
-            return (
-                f"Closing an unknown outcome under rule “{rule.name}” takes two people other than the requester, one "
-                f"of them in {', '.join(_vouching(rule))}, and there are too few. Ask an administrator to add people."
-            )
+            return asking.too_few_closers(rule=rule.name, groups=_vouching(rule))
         return None
 
     @staticmethod
@@ -128,20 +126,20 @@ class Policy(PolicyFile):
         """Why the reason will not do under the rule, or None. A pattern is matched against the whole reason."""
         text = (reason or "").strip()
         if len(text) > REASON_CHARACTERS_MAXIMUM:
-            return f"The reason is too long: write at most {REASON_CHARACTERS_MAXIMUM} characters."
+            return asking.reason_too_long(most=REASON_CHARACTERS_MAXIMUM)
         if rule.reason == "optional":
             return None
         if not text:
-            return f"Rule “{rule.name}” needs a reason: write it at the end."
+            return asking.reason_missing(rule=rule.name)
         if rule.reason != "required" and not re.fullmatch(rule.reason, text):
-            return f"The reason does not have the form that rule “{rule.name}” asks for: {rule.reason}"
+            return asking.reason_of_other_form(rule=rule.name, pattern=rule.reason)
         return None
 
     def limits_for(self, operation: Operation, currency: str | None) -> tuple[Limit, ...]:
         """The limits that count the operation. Raises Refusal (`rule_unknown`) where the unknown currency decides."""
         limits = tuple(limit for limit in self.limits if operation in limit.operations)
         if limits and currency is None:
-            raise _not_known(f"Limit “{limits[0].name}”", "currency")
+            raise Refusal(asking.limit_not_known(limit=limits[0].name, missing="currency"), kind="rule_unknown")
         return tuple(limit for limit in limits if limit.currency == currency)
 
     @staticmethod
@@ -150,10 +148,12 @@ class Policy(PolicyFile):
         if currency != limit.currency or already_minor + amount_minor <= limit.total_minor:
             return None
         left = show(max(0, limit.total_minor - already_minor), currency)
-        per = {"requester": "per person", "transaction": "per transaction", "all": "for everyone together"}[limit.per]
-        return (
-            f"Limit “{limit.name}” allows {show(limit.total_minor, currency)} {per} within "
-            f"{duration_text(limit.within_seconds)}, and {left} is left. Ask for less, or wait."
+        return asking.over_limit(
+            limit=limit.name,
+            total=show(limit.total_minor, currency),
+            per=limit.per,
+            within=duration_text(limit.within_seconds),
+            left=left,
         )
 
 
@@ -168,13 +168,6 @@ def _fits(rule: Rule, amount_minor: int | None, currency: str | None) -> bool | 
     if rule.above_minor is None:
         return True
     return None if amount_minor is None else amount_minor > rule.above_minor
-
-
-def _not_known(what: str, missing: str) -> Refusal:
-    return Refusal(
-        f"{what} may apply, but the {missing} of this transaction is not known. Try again when Ottu answers with it.",
-        kind="rule_unknown",
-    )
 
 
 def _vouching(rule: Rule) -> tuple[str, ...]:

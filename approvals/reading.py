@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from approvals import money
 from approvals.request import AMOUNT_OPERATIONS, Operation, Refusal, Submission
+from approvals.sentences import looking
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,16 @@ def advice(reading: Reading) -> str:
     """Which operation would work in this state."""
     state, taken = reading.state or "", _taken(reading) if reading.children is not None else None
     if state in UNPAID:
-        return "Nothing was paid yet: cancel or expire would work."
+        return looking.UNPAID
     if state == "cod":
-        return "It is cash on delivery: cancel would work."
+        return looking.CASH_ON_DELIVERY
     if state == "authorized" and taken:
-        return "It is partly captured: refund works on what was captured, capture on the rest."
+        return looking.PARTLY_CAPTURED
     if state == "authorized":
-        return "The amount is held, not taken: capture or void would work."
+        return looking.HELD
     if state == "paid":
-        return "It is paid: refund would work."
-    return "Nothing can be done with it any more."
+        return looking.PAID
+    return looking.ALL_OVER
 
 
 def check_state(operation: Operation, reading: Reading) -> None:
@@ -120,31 +121,23 @@ def check_state(operation: Operation, reading: Reading) -> None:
         fits = fits and not (operation is Operation.REFUND and taken == 0)
         fits = fits and not (operation is Operation.VOID and taken > 0)
     if not fits:
-        raise Refusal(
-            f"{_name(reading)} is {state}: {operation} is not possible. {advice(reading)}", kind="wrong_state"
-        )
+        sentence = looking.not_possible(name=_name(reading), state=state, operation=operation, advice=advice(reading))
+        raise Refusal(sentence, kind="wrong_state")
 
 
 def _name(reading: Reading) -> str:
-    return reading.order_no or reading.session_id or "The transaction"
+    return reading.order_no or reading.session_id or looking.THE_TRANSACTION
 
 
 def check_identity(submission: Submission, reading: Reading) -> None:
     """The transaction read must be the one asked for, and have what a money operation needs."""
     read = reading.session_id if submission.reference_kind == "session" else reading.order_no
     if read is not None and read != submission.reference:
-        raise Refusal(
-            "Ottu answered with another transaction than you asked for. Nothing was done; tell whoever runs this bot.",
-            kind="disagreeing_read",
-        )
+        raise Refusal(looking.ANOTHER_TRANSACTION, kind="disagreeing_read")
     if submission.operation.moves_money and not (reading.session_id and reading.state and reading.currency):
-        raise Refusal(
-            f"Ottu did not say enough about {submission.reference} (session, state or currency is missing). "
-            "Look it up in Ottu's dashboard.",
-            kind="unreadable",
-        )
+        raise Refusal(looking.too_little(reference=submission.reference), kind="unreadable")
     if reading.session_id is not None and not SESSION_ID.fullmatch(reading.session_id):
-        raise Refusal("Ottu answered with a session id that is none. Tell whoever runs this bot.", kind="unreadable")
+        raise Refusal(looking.NO_SESSION_ID, kind="unreadable")
 
 
 def amount(submission: Submission, reading: Reading, left_minor: int | None) -> int | None:
@@ -155,15 +148,13 @@ def amount(submission: Submission, reading: Reading, left_minor: int | None) -> 
     operation, currency = submission.operation, reading.currency
     if operation is Operation.VOID:
         if reading.amount_minor is None:
-            raise Refusal(f"Ottu did not say how much is held for {_name(reading)}. Try later.", kind="unreadable")
+            raise Refusal(looking.hold_not_said(name=_name(reading)), kind="unreadable")
         return reading.amount_minor
     if operation not in AMOUNT_OPERATIONS or currency is None:
         return None
-    if submission.asked_currency not in (None, currency):
-        raise Refusal(
-            f"{_name(reading)} is in {currency}, not {submission.asked_currency}. Give the amount in {currency}.",
-            kind="wrong_currency",
-        )
+    if submission.asked_currency is not None and submission.asked_currency != currency:
+        sentence = looking.wrong_currency(name=_name(reading), currency=currency, asked=submission.asked_currency)
+        raise Refusal(sentence, kind="wrong_currency")
     if submission.asked_amount == "full":
         return _full(submission, reading, left_minor)
     typed = money.parse_amount(submission.asked_amount or "", currency)
@@ -175,34 +166,32 @@ def amount(submission: Submission, reading: Reading, left_minor: int | None) -> 
 
 def _full(submission: Submission, reading: Reading, left_minor: int | None) -> int:
     if left_minor is None:
-        raise Refusal(
-            f"What is left to {submission.operation} could not be read from Ottu just now, so `full` is not possible. "
-            f"Type the amount, or try again in 30 minutes.",
-            kind="left_unknown",
-        )
+        raise Refusal(looking.left_unknown(operation=submission.operation), kind="left_unknown")
     if left_minor == 0:
         raise Refusal(_too_much(submission, reading, 0, 0), kind="too_much")
     return left_minor
 
 
 def _too_much(submission: Submission, reading: Reading, typed: int, most: int) -> str:
-    currency = reading.currency or ""
+    operation, name, currency = submission.operation, _name(reading), reading.currency or ""
     if most == 0:
-        why = _why_nothing(submission, reading)
-        return f"Nothing is left to {submission.operation} of {_name(reading)}. {why}"
-    return (
-        f"{money.show(typed, currency)} is too much: {money.show(most, currency)} is left to "
-        f"{submission.operation} of {_name(reading)}. Type {money.to_decimal_text(most, currency)} or less, or full."
+        return looking.nothing_left(operation=operation, name=name, why=_why_nothing(submission, reading))
+    return looking.too_much(
+        typed=money.show(typed, currency),
+        left=money.show(most, currency),
+        operation=operation,
+        name=name,
+        most=money.to_decimal_text(most, currency),
     )
 
 
 def _why_nothing(submission: Submission, reading: Reading) -> str:
     if submission.operation is Operation.CAPTURE:
-        return "It is captured already: refund would work."
+        return looking.CAPTURED_ALREADY
     queued = _sum(reading, "refund_queued")
     if queued:
-        return f"{money.show(queued, reading.currency or '')} waits at the bank."
-    return "All of it was refunded before."
+        return looking.waits_at_bank(amount=money.show(queued, reading.currency or ""))
+    return looking.REFUNDED_ALREADY
 
 
 def children_text(reading: Reading) -> str | None:

@@ -12,6 +12,7 @@ from approvals.following import BOT, follow, is_over
 from approvals.policy import Members, Policy, Rule, people
 from approvals.reading import Reading
 from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
+from approvals.sentences import asking, deciding
 from approvals.store import Store, later, seconds_between
 from approvals.terms import check_free, terms_of
 from approvals.work import Work
@@ -41,10 +42,8 @@ class Service:
                 return known
             self.policy.rule_at_ask(submission.operation)
             if not self.policy.may_ask_some(submission.operation, submission.requester, members):
-                raise Refusal(
-                    f"You may not ask for a {submission.operation} here. {self._who_may(submission.operation)}",
-                    kind="not_allowed",
-                )
+                groups = self._who_may(submission.operation)
+                raise Refusal(asking.may_not_ask(operation=submission.operation, groups=groups), kind="not_allowed")
             self._check_rate(submission.requester)
             check_free(self.store.open_by_reference(submission.reference_kind, submission.reference))
             request = self._new(submission)
@@ -53,14 +52,14 @@ class Service:
             self.work.arm(f"expire:{request.id}", "expire", {"request": request.id}, due_at=request.expires_at)
             return request
 
-    def _who_may(self, operation: Operation) -> str:
-        groups = sorted({group for rule in self.policy.rules if operation in rule.operations for group in rule.ask})
-        return f"The policy lets {', '.join(groups)} ask." if groups else "The policy lets nobody ask."
+    def _who_may(self, operation: Operation) -> list[str]:
+        """The groups that some rule lets ask for it."""
+        return sorted({group for rule in self.policy.rules if operation in rule.operations for group in rule.ask})
 
     def _check_rate(self, requester: str) -> None:
         most = self.policy.timing.commands_per_minute
         if self.store.count_since(requester, later(self.store.now(), seconds=-60)) >= most:
-            raise Refusal(f"That is more than {most} requests in a minute. Go on in a minute.", kind="too_many")
+            raise Refusal(asking.too_many(most=most), kind="too_many")
 
     def _new(self, submission: Submission) -> Request:
         now = self.store.now()
@@ -86,7 +85,7 @@ class Service:
             candidate = self.new_id(length)
             if self.store.get(candidate) is None:
                 return candidate
-        raise Refusal("No free request number was found. Try again.", kind="no_id")
+        raise Refusal(asking.NO_NUMBER, kind="no_id")
 
     # --- checking
 
@@ -153,7 +152,8 @@ class Service:
             self.check_digest(request, seen_digest)
             given = self.store.approvals(request_id)
             if any(approval.person == person for approval in given):
-                raise Refusal(f"You have approved {request_id} already. {self._missing(request)}", kind="twice")
+                missing = (request.approvals_needed or 0) - len(given)
+                raise Refusal(deciding.approved_already(request_id=request_id, missing=missing), kind="twice")
             now = self.store.now()
             self.store.add_approval(request, person, seen_digest, now)
             needed = request.approvals_needed or 0
@@ -168,15 +168,15 @@ class Service:
     def check_digest(request: Request, seen_digest: str) -> None:
         """Raises Refusal where a button shows something else than the row."""
         if seen_digest != request.digest:
-            raise Refusal("That button is of an older card. Use the buttons of the card in the channel.", kind="stale")
+            raise Refusal(deciding.OLD_CARD, kind="stale")
 
     def unapprove(self, request_id: str, person: str) -> Request:
         """Take one's own yes back, while others are still missing."""
         with self.store.transaction():
-            request = self._pending(request_id, "take the approval back")
+            request = self._pending(request_id, "unapprove")
             now = self.store.now()
             if not self.store.take_back_approval(request, person, now):
-                raise Refusal(f"You have not approved {request_id}, so there is nothing to take back.", kind="nothing")
+                raise Refusal(deciding.nothing_to_take_back(request_id=request_id), kind="nothing")
             return self._moved(
                 self.store.move(request, State.PENDING, actor=person, kind="approval_taken_back", at=now)
             )
@@ -187,7 +187,7 @@ class Service:
             request = self._pending(request_id, "reject")
             self._may_decide(request, person, members, "reject")
             if not reason.strip():
-                raise Refusal(f"Say why: /ottu reject {request_id} and the reason.", kind="no_reason")
+                raise Refusal(deciding.say_why(request_id=request_id), kind="no_reason")
             return self._moved(
                 self.store.move(request, State.REJECTED, actor=person, changes={"detail": reason.strip()})
             )
@@ -197,32 +197,33 @@ class Service:
         with self.store.transaction():
             request = self.known(request_id)
             if request.requester != person:
-                raise Refusal(f"Only @{request.requester}, who asked, can withdraw {request_id}.", kind="not_yours")
+                sentence = deciding.only_requester(requester=request.requester, request_id=request_id)
+                raise Refusal(sentence, kind="not_yours")
             if request.state not in {State.CHECKING, State.PENDING, State.APPROVED}:
-                raise Refusal(f"{self.standing(request)} It cannot be withdrawn any more.", kind="too_late")
+                raise Refusal(deciding.not_withdrawn_now(stands=self.standing(request)), kind="too_late")
             if request.attempt:
                 self.work.cancel(f"execute:{request_id}")
             return self._moved(self.store.move(request, State.WITHDRAWN, actor=person))
 
-    def _may_decide(self, request: Request, person: str, members: Members, verb: str) -> None:
+    def _may_decide(self, request: Request, person: str, members: Members, verb: deciding.Verb) -> None:
         if request.requester == person:
             raise Refusal(
-                f"You asked for {request.id} yourself, so somebody else must {verb} it. You can withdraw it.",
+                deciding.own_request(request_id=request.id, verb=verb),
                 kind="self_approval" if verb == "approve" else "own_request",
             )
         rule = self.rule_of(request)
         if not self.policy.may_approve(rule, person, members):
             raise Refusal(
-                f"You may not {verb} {request.id}: the rule “{rule.name}” lets {', '.join(rule.approve)} decide.",
+                deciding.others_decide(request_id=request.id, verb=verb, rule=rule.name, groups=rule.approve),
                 kind="not_allowed",
             )
 
-    def _pending(self, request_id: str, verb: str) -> Request:
+    def _pending(self, request_id: str, verb: deciding.Verb) -> Request:
         request = self.known(request_id)
         if request.state is not State.PENDING:
-            raise Refusal(f"{self.standing(request)} You cannot {verb} it now.", kind="moved_on")
+            raise Refusal(deciding.not_now(stands=self.standing(request), verb=verb), kind="moved_on")
         if seconds_between(request.expires_at, self.store.now()) >= 0:  # its timer may be late
-            raise Refusal(f"{request_id} was not decided in time. Ask again if it is still wanted.", kind="expired")
+            raise Refusal(deciding.expired(request_id=request_id), kind="expired")
         return request
 
     # --- time
@@ -253,7 +254,7 @@ class Service:
         """Raises Refusal where there is no such request."""
         request = self.store.get(request_id)
         if request is None:
-            raise Refusal(f"There is no request {request_id}. /ottu pending shows those that wait.", kind="no_request")
+            raise Refusal(deciding.no_such_request(request_id=request_id), kind="no_request")
         return request
 
     def rule_of(self, request: Request) -> Rule:
@@ -263,13 +264,13 @@ class Service:
     def standing(self, request: Request) -> str:
         """Where it stands, and who was first: one sentence."""
         last = [event for event in self.store.events(request.id) if event.to_state == request.state.value][-1]
-        approved_by = ", ".join(f"@{approval.person}" for approval in self.store.approvals(request.id))
-        who = f" by @{last.actor}" if last.actor != BOT else f" (approved by {approved_by})" if approved_by else ""
-        return f"{request.id} is {request.state}{who} since {last.at[:10]} {last.at[11:19]} UTC."
-
-    def _missing(self, request: Request) -> str:
-        missing = (request.approvals_needed or 0) - len(self.store.approvals(request.id))
-        return f"{missing} more needed." if missing > 0 else ""
+        return deciding.stands(
+            request_id=request.id,
+            state=request.state,
+            actor=last.actor if last.actor != BOT else None,
+            approved_by=[approval.person for approval in self.store.approvals(request.id)],
+            since=f"{last.at[:10]} {last.at[11:19]}",
+        )
 
     def _quorum(self, to: State) -> dict[str, object]:
         return {"quorum_at": self.store.now()} if to is State.APPROVED else {}

@@ -11,6 +11,7 @@ from approvals import money, reading
 from approvals.policy import Members, Policy, Rule
 from approvals.reading import Reading, children_text
 from approvals.request import Refusal, Request, Submission
+from approvals.sentences import asking
 from approvals.store import Store, later
 
 
@@ -61,13 +62,11 @@ def _rule_of(
     amount_of_rule = read.amount_minor if amount_minor is None else amount_minor
     rule = policy.rule_for(request.operation, amount_of_rule, read.currency)
     if rule is None:
-        raise Refusal("No rule of the policy covers this, so it is not possible here.", kind="no_rule")
+        raise Refusal(asking.NO_RULE, kind="no_rule")
     if rule.block is not None:
         raise Refusal(rule.block, kind="blocked")
     if not policy.may_ask(rule, request.requester, members):
-        raise Refusal(
-            f"You may not ask for this: the rule “{rule.name}” lets {', '.join(rule.ask)} ask.", kind="not_allowed"
-        )
+        raise Refusal(asking.rule_lets_others_ask(rule=rule.name, groups=rule.ask), kind="not_allowed")
     for problem in (
         policy.reason_problem(rule, request.reason),
         policy.obstacle(rule, request.requester, members),
@@ -97,11 +96,10 @@ def _check_limits(
 
 def check_free(other: Request | None, but: str = "") -> None:
     if other and other.id != but:
-        raise Refusal(
-            f"{other.id} is open for this transaction ({other.operation}, {other.state}, asked by "
-            f"@{other.requester}). One at a time: wait for it, or have it withdrawn.",
-            kind="already_open",
+        sentence = asking.already_open(
+            request_id=other.id, operation=other.operation, state=other.state, requester=other.requester
         )
+        raise Refusal(sentence, kind="already_open")
 
 
 def submission_of(request: Request) -> Submission:
