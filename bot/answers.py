@@ -13,11 +13,13 @@ from approvals.audit import Event
 from approvals.policy import Members, Policy, Rule, people
 from approvals.reading import Reading
 from approvals.request import Request
+from approvals.sentences import asking, cards, private
+from approvals.sentences.cards import STATE_WORDS
 from approvals.store import Approval
 from bot import commands
 from bot.shown import amount, moment, transaction
 from bot.usage import help_text
-from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, person, sentence
+from bot.words import SYMBOLS, cut, escape, literal, person, sentence
 
 MOST_LINES = 15  # of events, or of a transaction's children
 PAGE_LINES = 20  # of requests in one message: well below what Slack takes, at their longest
@@ -32,33 +34,38 @@ def acknowledgement(command: commands.Command) -> tuple[str, bool]:
         case commands.Help(topic=topic):
             return escape(help_text(topic)), False
         case commands.Ask():
-            return f"🔎 Got it: {_asked(command)}. Reading {literal(command.reference.value)} from Ottu first.", True
+            return private.got_it(asked=_asked(command), reference=literal(command.reference.value)), True
         case commands.Inquire():
-            return f"🔎 Asking Ottu about {literal(command.reference.value)}.", True
-    return "🔎 One moment.", True
+            return private.asking_ottu(reference=literal(command.reference.value)), True
+    return private.ONE_MOMENT, True
 
 
 def _asked(command: commands.Ask) -> str:
-    words = [command.operation.value, command.amount or "", command.currency or "", "of" if command.amount else ""]
-    wallet = " to the wallet" if command.destination == "wallet" else ""
-    return f"{' '.join(word for word in words if word)} {literal(command.reference.value)}{wallet}"
+    return private.asked(
+        operation=command.operation,
+        amount=command.amount,
+        currency=command.currency,
+        reference=literal(command.reference.value),
+        to_wallet=command.destination == "wallet",
+    )
 
 
 def waiting(request: Request, why: str, until: str) -> str:
     """A request that cannot be checked yet."""
-    return (
-        f"⏳ {request.id}: {sentence(why).rstrip('.')}. It waits, and is tried again {moment(until)}. "
-        f"To drop it: /ottu withdraw {request.id}"
-    )
+    return private.waiting(request_id=request.id, why=sentence(why).rstrip("."), until=moment(until))
 
 
 def line(request: Request, permalink: str | None) -> str:
     """One request in a list: symbol, link, what, where it stands."""
     name = f"<{permalink}|{request.id}>" if permalink else request.id
-    what = f"{request.operation} {amount(request)}".strip()
-    return (
-        f"{SYMBOLS[request.state]} {name} {what} · {literal(cut(transaction(request), 40))} · "
-        f"{STATE_WORDS[request.state]} {moment(request.state_at)} · {person(request.requester)}"
+    return private.line(
+        symbol=SYMBOLS[request.state],
+        name=name,
+        what=f"{request.operation} {amount(request)}".strip(),
+        transaction=literal(cut(transaction(request), 40)),
+        state=STATE_WORDS[request.state],
+        at=moment(request.state_at),
+        requester=person(request.requester),
     )
 
 
@@ -68,33 +75,28 @@ def listed(title: str, lines: Sequence[str], nothing: str) -> list[str]:
         return [nothing]
     shown, more = lines[: PAGE_LINES * MOST_PAGES], len(lines) - PAGE_LINES * MOST_PAGES
     pages = [shown[at : at + PAGE_LINES] for at in range(0, len(shown), PAGE_LINES)]
-    texts = ["\n".join([_heading(title, len(lines), n, len(pages)), *page]) for n, page in enumerate(pages, 1)]
+    texts = []
+    for number, page in enumerate(pages, 1):
+        heading = private.heading(title=title, count=len(lines), page=number, pages=len(pages))
+        texts.append("\n".join([heading, *page]))
     if more > 0:
-        texts[-1] += f"\n… and {more} older ones. `/ottu status` shows any of them by its name."
+        texts[-1] += f"\n{private.older_ones(count=more)}"
     return texts
-
-
-def _heading(title: str, count: int, page: int, pages: int) -> str:
-    return f"*{title}* ({count})" + (f", page {page} of {pages}" if pages > 1 else "")
 
 
 def paused(user: str, reason: str) -> str:
     """What everybody reads when somebody has stopped executions."""
-    why = f": {literal(reason)}" if reason else ""
-    return f"⏸️ {person(user)} has paused executions{why}. Decisions go on; nothing is sent until `/ottu resume`."
+    return private.has_paused(person=person(user), reason=literal(reason))
 
 
 def resumed(user: str) -> str:
     """What everybody reads when they go on."""
-    return f"▶️ {person(user)} has resumed executions: what is approved is sent to Ottu again."
+    return private.has_resumed(person=person(user))
 
 
 def restored(why: str) -> str:
     """What whoever resumes must have read first, where the database was put back from a copy."""
-    return (
-        f"⚠️ This database was put back from a copy: {literal(why)}. What was open in it is unknown, and is never sent "
-        "again: look each one up in Ottu, and close it by hand. `/ottu pending` lists them."
-    )
+    return private.restored(why=literal(why))
 
 
 def details(
@@ -106,37 +108,41 @@ def details(
     reader: str,
 ) -> str:
     """The rule, who can approve, why the reader cannot, and what happened so far."""
-    lines = [f"*{request.id}* {SYMBOLS[request.state]} {STATE_WORDS[request.state]}"]
+    symbol, state = SYMBOLS[request.state], STATE_WORDS[request.state]
+    lines = [private.details(request_id=request.id, symbol=symbol, state=state)]
     if rule is not None:
-        lines.append(f"Rule: {escape(rule.text)}")
+        lines.append(private.rule(text=escape(rule.text)))
         if request.is_open:
             lines.append(_who_decides(request, approvals, rule, members, reader))
     if request.session_id:
-        lines.append(f"Session: `{request.session_id}`")
+        lines.append(private.session(session_id=request.session_id))
     if request.tracking_key:
-        lines.append(f"Tracking-Key: `{request.tracking_key}`")
+        lines.append(private.tracking_key(key=request.tracking_key))
     if len(events) > MOST_LINES:
-        lines.append(f"… {len(events) - MOST_LINES} earlier events are in the record.")
+        lines.append(private.earlier_events(count=len(events) - MOST_LINES))
     lines += [_event(event) for event in events[-MOST_LINES:]]
     return "\n".join(lines)
 
 
 def _who_decides(request: Request, approvals: Sequence[Approval], rule: Rule, members: Members, reader: str) -> str:
     can = sorted(people(tuple(rule.approve), members) - {request.requester})
-    named = ", ".join(person(user) for user in can[:10]) or "nobody at present"
+    named = ", ".join(person(user) for user in can[:10]) or private.NOBODY
     if reader == request.requester:
-        return f"Can approve: {named}. Not you, because you asked."
+        return private.not_you_asked(people=named)
     if any(approval.person == reader for approval in approvals):
-        return f"Can approve: {named}. You have approved already."
+        return private.you_have_already(people=named)
     if reader not in people(rule.approve, members):
-        return f"Can approve: {named}. Not you: you are not in {escape(', '.join(rule.approve))}."
-    return f"Can approve: {named}."
+        return private.not_you_outside(people=named, groups=escape(", ".join(rule.approve)))
+    return private.can_approve(people=named)
 
 
 def _event(event: Event) -> str:
-    who = "" if event.actor == "bot" else f" by {person(event.actor)}"
-    moved = f" → {event.to_state}" if event.to_state and event.to_state != event.kind else ""
-    return f"{moment(event.at)} {event.kind.replace('_', ' ')}{moved}{who}"
+    return private.event(
+        at=moment(event.at),
+        kind=event.kind.replace("_", " "),
+        to=event.to_state if event.to_state != event.kind else None,
+        actor=None if event.actor == "bot" else person(event.actor),
+    )
 
 
 def inquiry(reference: str, reading: Reading, extra: dict[str, Any], asked_at: str, note: str = "") -> str:
@@ -144,27 +150,28 @@ def inquiry(reference: str, reading: Reading, extra: dict[str, Any], asked_at: s
     currency = reading.currency
 
     def show(minor: int | None) -> str:
-        return money.show(minor, currency) if minor is not None and currency else "not said"
+        return money.show(minor, currency) if minor is not None and currency else private.NOT_SAID
 
-    test = "🧪 TEST · " if reading.is_sandbox else ""
+    name, state = literal(reading.order_no or reference), literal(reading.state or private.STATE_NOT_SAID)
+    test = cards.TEST if reading.is_sandbox else ""
     lines = [
-        f"{test}*{literal(reading.order_no or reference)}*: {literal(reading.state or 'state not said')}, "
-        f"{show(reading.amount_minor)}",
-        f"Settled {show(reading.settled_minor)} · refunded {show(reading.refunded_minor)}",
-        f"Gateway: {literal(reading.gateway or 'not said')}",
+        test + private.inquired(name=name, state=state, amount=show(reading.amount_minor)),
+        private.settled(amount=show(reading.settled_minor), refunded=show(reading.refunded_minor)),
+        private.gateway(name=literal(reading.gateway or private.NOT_SAID)),
     ]
-    lines += [f"• {literal(child.state)} {show(child.amount_minor)}" for child in (reading.children or ())[:MOST_LINES]]
+    for child in (reading.children or ())[:MOST_LINES]:
+        lines.append(private.child(state=literal(child.state), amount=show(child.amount_minor)))
     if reading.children is None:
-        lines.append("Its refunds and captures could not be read.")
+        lines.append(private.NO_CHILDREN)
     if reading.session_id:
-        lines.append(f"Session: `{literal(reading.session_id)}`")
+        lines.append(private.session(session_id=literal(reading.session_id)))
     if extra.get("reference_number"):
-        lines.append(f"Reference number: `{literal(str(extra['reference_number']))}`")
-    lines.append(f"Asked {moment(asked_at)}.{' ' + sentence(note) if note else ''}")
+        lines.append(private.reference_number(number=literal(str(extra["reference_number"]))))
+    lines.append(private.asked_at(at=moment(asked_at), note=sentence(note)))
     return "\n".join(lines)
 
 
 def power_problem(policy: Policy, power: str) -> str:
     """Who has the power that the person has not."""
     groups = policy.powers.read if power == "read" else policy.powers.pause
-    return f"You may not do this. The policy lets {', '.join(groups) or 'nobody'} do it."
+    return asking.power_is_others(groups=groups)

@@ -29,6 +29,7 @@ from approvals.execution import Execution
 from approvals.inquiries import Inquiries
 from approvals.policy import Policy, PolicyError, findings, load
 from approvals.request import State
+from approvals.sentences import private
 from approvals.service import Service
 from approvals.sqlite import open_database
 from approvals.store import Store
@@ -56,7 +57,6 @@ SLACK_SECONDS = 10
 RECOVER_SECONDS = 10.0
 ACCOUNT = "ottu_base_url"  # the fact: to which account this database belongs
 GRACE_SECONDS = 1.0
-WENT_WRONG = "Something went wrong here. `/ottu pending` shows what is open; the bot's log shows why."
 
 
 def new_request_id(length: int) -> str:
@@ -203,7 +203,7 @@ class Bot:
             user = job.payload.get("user")
             store.record("gave_up", "bot", data={"job": job.key})
             if user:
-                delivery.answer_later(f"gave_up:{job.key}", str(user), WENT_WRONG)
+                delivery.answer_later(f"gave_up:{job.key}", str(user), private.WENT_WRONG)
 
         worker = Worker(work, tasks.lanes(inbox, executing, policy.timing.parallel), gave_up=gave_up)
         slack = slack_app(credentials, client, work)

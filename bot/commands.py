@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from approvals.request import AMOUNT_OPERATIONS, Operation
+from approvals.sentences import typed
 
 # The names imported "as" themselves belong to the same grammar; this module is where others take them from.
 from bot.card_numbers import contains_card_number as contains_card_number
@@ -24,10 +25,10 @@ from bot.typed import (
     check_typed_amount,
     clean,
     mention_refusal,
+    nearest_word,
     take_currency,
     take_options,
     take_reference,
-    unknown_word,
     usage_refusal,
 )
 from bot.typed import CommandError as CommandError
@@ -124,7 +125,7 @@ _LOOKS_LIKE_AMOUNT = re.compile(r"[+-]?\d[\d.,]*(?:[A-Z]{3})?(?!\S)|full$", re.I
 def parse(text: str) -> Command:
     """Read the text of a slash command as Slack sends it, or raise `CommandError`."""
     if len(text) > MOST_TEXT_CHARACTERS:
-        raise CommandError(f"Type at most {MOST_TEXT_CHARACTERS} characters.", kind="too_long")
+        raise CommandError(typed.too_long(most=MOST_TEXT_CHARACTERS), kind="too_long")
     if contains_card_number(text):
         raise card_number_refusal()
     plain, mentions = decode(text)
@@ -154,7 +155,7 @@ def _ask_amount(name: str, line: str) -> Ask:
 def _ask_whole(name: str, line: str) -> Ask:
     reference, rest, _ = _subject(name, line)
     if _LOOKS_LIKE_AMOUNT.match(rest):
-        raise CommandError(f"{name} always takes the whole; type `/ottu {name} {reference.typed}`.", kind="amount")
+        raise CommandError(typed.always_whole(command=name, reference=reference.typed), kind="amount")
     return Ask(Operation(name), reference, None, None, "pg", check_reason(rest))
 
 
@@ -162,7 +163,7 @@ def _inquire(name: str, line: str) -> Inquire:
     reference, rest, options = _subject(name, line)
     disclose = "--disclose" in options
     if rest and (not disclose or len(rest.split()) > 1):
-        raise CommandError(f"{name} takes no amount and no reason. {how_to_type(name)}", kind="usage")
+        raise CommandError(typed.no_amount_no_reason(command=name, how=how_to_type(name)), kind="usage")
     return Inquire(reference, disclose, check_disclosure_url(rest) if rest else None)
 
 
@@ -177,7 +178,7 @@ def _withdraw(name: str, line: str) -> Withdraw:
 def _history(name: str, line: str) -> History:
     target = _only_target(name, line)
     if isinstance(target, str):
-        raise CommandError(f"That is a request: type `/ottu status {target}`.", kind="usage")
+        raise CommandError(typed.is_a_request(request_id=target), kind="usage")
     return History(target)
 
 
@@ -235,7 +236,7 @@ def _known(word: str) -> str:
     """The command that the word names, in any case."""
     name = word.lower()
     if name not in USAGE:
-        raise CommandError(unknown_word("command", name, USAGE, "Type `/ottu help` for all of them."), kind="usage")
+        raise CommandError(typed.unknown_command(nearest=nearest_word(name, USAGE)), kind="usage")
     return name
 
 
@@ -250,7 +251,7 @@ def _subject(name: str, line: str) -> tuple[Reference, str, frozenset[str]]:
     if not line:
         raise usage_refusal(name)
     if OPTION.match(line):
-        raise CommandError(f"The reference comes before the options. {how_to_type(name)}", kind="option")
+        raise CommandError(typed.reference_first(how=how_to_type(name)), kind="option")
     reference, rest = take_reference(line)
     rest, options = take_options(name, rest)
     return reference, rest, options
@@ -263,9 +264,7 @@ def _only_target(name: str, line: str) -> Target:
         return request
     reference, rest, _ = _subject(name, line)
     if rest:
-        raise CommandError(
-            f'{name} takes nothing after that; quote what has spaces: `/ottu {name} "ORD 123"`.', kind="usage"
-        )
+        raise CommandError(typed.nothing_after(command=name), kind="usage")
     return reference
 
 
@@ -281,7 +280,7 @@ def _request(name: str, line: str) -> tuple[str, str]:
 
 def _nothing_more(name: str, line: str) -> None:
     if line:
-        raise CommandError(f"{name} takes nothing more. {how_to_type(name)}", kind="usage")
+        raise CommandError(typed.nothing_more(command=name, how=how_to_type(name)), kind="usage")
 
 
 def _refuse_mention(command: Command, mentions: frozenset[str]) -> None:

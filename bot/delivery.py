@@ -18,6 +18,7 @@ from approvals.closing import TARGET_STATES, Closing
 from approvals.execution import Execution
 from approvals.inquiries import MOST, Inquiries
 from approvals.request import Request, State
+from approvals.sentences import endings
 from approvals.store import Store, later, seconds_between
 from approvals.work import Card, Job, Work
 from bot import results, views
@@ -109,8 +110,7 @@ class Delivery:
             ts = await self.post(request.channel, message)
         except SlackApiError as error:
             self.work.card_not_posted(request.id)
-            text = f"⚠️ The card of {request.id} cannot be posted in the channel: Slack says {slack_code(error)}. "
-            text += "It is tried again every few minutes; ask an administrator to look (is the bot in the channel?)."
+            text = endings.card_not_posted(request_id=request.id, error=slack_code(error))
             self.answer_requester(f"no_card:{request.id}", request, text)
             raise_unless_gone(error)
         else:

@@ -15,6 +15,7 @@ from approvals.closing import TARGET_STATES, Closing, Found
 from approvals.execution import Execution, backoff_seconds
 from approvals.inquiries import MOST
 from approvals.request import OPEN, Ending, Outcome, Refusal, Request, State
+from approvals.sentences import executing as sentences
 from approvals.store import Store, later, seconds_between
 from approvals.work import Attempt, Job, Work
 from bot import perform, processes
@@ -31,9 +32,6 @@ STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
 QUEUED_CHILD_SECONDS = 15 * 60.0  # for retrieving the queued refund itself, which Ottu does not throttle
-STOPPED = "the bot was stopped while it waited for the answer"
-ENDED = "the bot was ended while it waited for the answer"
-FROZEN = "the process that sent it did not come back in time"
 
 
 class Executing:
@@ -85,7 +83,7 @@ class Executing:
         try:
             self.marker.write()
         except OSError as error:
-            outcome = Outcome(Ending.NOT_SENT, f"STATE_DIR cannot be written ({error.strerror})")
+            outcome = Outcome(Ending.NOT_SENT, sentences.marker_not_written(error=error.strerror))
             return outcome, await self._settle(claimed, outcome)
         try:
             outcome = await perform.send(self.reader.client, claimed, claimed_at)
@@ -100,7 +98,7 @@ class Executing:
     def _park(self, claimed: Request) -> None:
         """Cut off while waiting. Where even this cannot be written, the next start finds an attempt without an end."""
         try:
-            self.execution.settle(claimed.id, claimed.attempt, Outcome(Ending.UNKNOWN, STOPPED))
+            self.execution.settle(claimed.id, claimed.attempt, Outcome(Ending.UNKNOWN, sentences.STOPPED))
         except sqlite3.Error as error:
             log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
 
@@ -115,7 +113,7 @@ class Executing:
             except sqlite3.IntegrityError as error:
                 # A mistake of ours: the database refuses the move, so that people must look.
                 log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}}, exc_info=error)
-                refused = Outcome(Ending.UNKNOWN, "the answer could not be written down; see the bot's log")
+                refused = Outcome(Ending.UNKNOWN, sentences.NOT_WRITTEN_DOWN)
                 return self.execution.settle(claimed.id, claimed.attempt, refused)
 
     async def resend(self, job: Job) -> None:
@@ -262,11 +260,11 @@ class Executing:
     def _recover_attempt(self, attempt: Attempt) -> None:
         key = f"lease:{attempt.request_id}:{attempt.attempt}"
         if processes.is_gone(attempt.owner):
-            self._give_up(attempt, ENDED)
+            self._give_up(attempt, sentences.ENDED)
             return
         by_database = seconds_between(attempt.started_at, self.store.now()) >= self._lease_seconds
         if self.patience.remaining_seconds(key, self._lease_seconds) == 0 and by_database:
-            self._give_up(attempt, FROZEN)
+            self._give_up(attempt, sentences.FROZEN)
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
         ended = not processes.is_alive_here(attempt.owner)

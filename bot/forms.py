@@ -15,6 +15,7 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.views import View
 
+from approvals.sentences import forms as words
 from bot.words import cut
 
 
@@ -35,7 +36,7 @@ def _form(callback_id: str, title: str, submit: str, what: str, place: Place, in
         callback_id=callback_id,
         title=PlainTextObject(text=title),
         submit=PlainTextObject(text=submit),
-        close=PlainTextObject(text="Back"),
+        close=PlainTextObject(text=words.BACK),
         private_metadata="|".join([place.request_id, place.digest, place.channel, place.ts]),
         blocks=[SectionBlock(text=PlainTextObject(text=cut(what, 500))), *inputs],
     )
@@ -53,9 +54,8 @@ def _words(block_id: str, label: str, hint: str) -> InputBlock:
 
 def reject_form(request_id: str, digest: str, what: str, channel: str, ts: str) -> View:
     """Asks for the reason of a rejection."""
-    hint = "Stays in the record and in the channel, with your name. No card or customer data."
-    place = Place(request_id, digest, channel, ts)
-    return _form("reject_form", f"Reject {request_id}", "Reject", what, place, [_words("reason", "Why?", hint)])
+    title, place = words.reject_title(request_id=request_id), Place(request_id, digest, channel, ts)
+    return _form("reject_form", title, words.REJECT, what, place, [_words("reason", words.WHY, words.WHY_HINT)])
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def parse_reject_form(view: dict[str, Any]) -> Rejection:
 
 def close_form(request_id: str, digest: str, what: str, channel: str, ts: str) -> View:
     """Asks what became of an unknown one. What somebody has said already stands on the card."""
-    options = [Option(value="succeeded", text="It succeeded"), Option(value="failed", text="It failed")]
+    options = [Option(value="succeeded", text=words.IT_SUCCEEDED), Option(value="failed", text=words.IT_FAILED)]
     outcome = InputBlock(
         block_id="outcome",
-        label=PlainTextObject(text="What happened?"),
+        label=PlainTextObject(text=words.WHAT_HAPPENED),
         element=RadioButtonsElement(action_id="outcome", options=options),
     )
-    hint = "The reference number, or where and when you looked. Two people must say the same."
-    inputs = [outcome, _words("evidence", "How do you know?", hint)]
-    return _form("close_form", f"Close {request_id}", "Say so", what, Place(request_id, digest, channel, ts), inputs)
+    inputs = [outcome, _words("evidence", words.HOW_KNOWN, words.HOW_KNOWN_HINT)]
+    title, place = words.close_title(request_id=request_id), Place(request_id, digest, channel, ts)
+    return _form("close_form", title, words.SAY_SO, what, place, inputs)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ event, the answer, and the end of the job. So a payload is decided once, wheneve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.policy import Members, Policy
 from approvals.request import OPEN, Refusal, Request, State, Submission
+from approvals.sentences import asking, deciding, private
+from approvals.sentences import closing as closing_words
 from approvals.service import CLICK_COUNTS_SECONDS, Service
 from approvals.store import Store, seconds_between
 from approvals.work import Job, Work
@@ -96,7 +98,7 @@ class Inbox:
                 self._power("pause", user, members)
                 self.execution.pause(user, reason)
                 self._announce(answers.paused(user, reason))
-                return "⏸️ Paused: nothing is sent to Ottu until somebody types `/ottu resume`. Decisions go on."
+                return private.PAUSED
             case commands.Resume():
                 self._power("pause", user, members)
                 return self._resume(user)
@@ -115,16 +117,13 @@ class Inbox:
         restored = self.execution.why_restored()
         if (waiting or restored) and not fresh and self.execution.is_paused():
             self.work.set_fact(RESUME_ASKED, {"by": user, "at": self.store.now()})
-            listed = answers.listed("Would be sent at once", self._lines(waiting), "Nothing would be sent at once.")
+            listed = answers.listed(private.SENT_AT_ONCE, self._lines(waiting), private.NOTHING_SENT_AT_ONCE)
             *pages, last = [*([answers.restored(restored)] if restored else []), *listed]
-            return [
-                *pages,
-                f"{last}\nType `/ottu resume` again within a minute to {'send them' if waiting else 'go on'}.",
-            ]
+            return [*pages, f"{last}\n{private.resume_again(would_send=bool(waiting))}"]
         self.execution.resume(user)
         self.work.set_fact(RESUME_ASKED, None)
         self._announce(answers.resumed(user))
-        return f"▶️ Resumed. {len(waiting)} approved request{'s' if len(waiting) != 1 else ''} may be sent now."
+        return private.resumed(count=len(waiting))
 
     def _announce(self, text: str) -> None:
         """A pause, or its end, in every channel of requests and on the cards that wait for it."""
@@ -137,11 +136,11 @@ class Inbox:
         self.closing.check_resend(request, user, members)
         if not self.closing.has_fresh_reading(request):
             self.work.arm(f"close:{request.id}", "close", {"request": request.id})
-            return "The last look at Ottu is too old to rest on. The bot looks again; press when the card has changed."
+            return closing_words.LOOKS_AGAIN
         if stopped := self.execution.stopped():
-            raise Refusal(f"Nothing is sent now: {stopped}. Press again when that is over.", kind="stopped")
+            raise Refusal(closing_words.nothing_sent_now(stopped=stopped), kind="stopped")
         if not self.is_settled(request):
-            raise Refusal("It is too early: the first one may still be under way. Try again later.", kind="too_early")
+            raise Refusal(closing_words.TOO_EARLY_TO_SEND, kind="too_early")
         payload = {"request": request.id, "version": request.version, "by": user}
         self.work.arm(f"resend:{request.id}:{request.version}", "resend", payload)
         return None
@@ -169,8 +168,7 @@ class Inbox:
     def _request_channel(self, job: Job) -> str:
         channel = str(job.payload["channel"])
         if channel not in self.policy.channels.requests:
-            where = ", ".join(f"<#{name}>" for name in self.policy.channels.requests)
-            raise ChannelRefusal(where)
+            raise ChannelRefusal(self.policy.channels.requests)
         return channel
 
     def _learn_app(self, job: Job) -> None:
@@ -188,9 +186,11 @@ class Inbox:
                 return self._details(self._target(target, any_state=True), members, user)
             case commands.History(reference=reference):
                 found, name = self._of(reference), literal(reference.value)
-                return answers.listed(f"Requests for {name}", self._lines(found), f"No request for {name} so far.")
+                return answers.listed(
+                    private.requests_for(reference=name), self._lines(found), private.no_request_for(reference=name)
+                )
         waiting = self.store.in_states(*OPEN)[::-1]
-        return answers.listed("Open requests", self._lines(waiting), "Nothing is open. ✨")
+        return answers.listed(private.OPEN_REQUESTS, self._lines(waiting), private.NOTHING_OPEN)
 
     def _lines(self, requests: list[Request]) -> list[str]:
         cards = {request.id: self.work.card(request.id) for request in requests}
@@ -212,11 +212,12 @@ class Inbox:
         found = self._of(target)
         wanted = [request for request in found if request.is_open] or (found if any_state else [])
         if not wanted:
-            raise Refusal(f"No {'request' if any_state else 'open request'} for {target.value}.", kind="no_request")
+            none = deciding.none_for if any_state else deciding.none_open_for
+            raise Refusal(none(reference=target.value), kind="no_request")
         return wanted[0]
 
     def _withdrawn(self, request: Request) -> str:
-        return f"↩️ {request.id} is withdrawn. Nothing was sent."
+        return private.withdrawn(request_id=request.id)
 
     def _details(self, request: Request, members: Members, user: str) -> str:
         rule = self.service.rule_of(request) if request.rule_text else None
@@ -253,7 +254,7 @@ class Inbox:
         request_id, _, digest = str(job.payload["value"]).partition(":")
         user = str(job.payload["user"])
         if seconds_between(job.created_at, self.store.now()) > CLICK_COUNTS_SECONDS:
-            raise Refusal("That took too long to reach the bot, so it does not count. Press again.", kind="too_old")
+            raise Refusal(deciding.TOO_SLOW, kind="too_old")
         request = self.service.known(request_id)
         self._check_place(job, request)
         self.service.check_digest(request, digest)
@@ -275,20 +276,20 @@ class Inbox:
                 self._power("read", user, members)
                 return self._details(request, members, user)
             case _:
-                raise Refusal("This button belongs to no action that the bot knows.", kind="unknown_action")
+                raise Refusal(deciding.NO_SUCH_ACTION, kind="unknown_action")
         return None
 
     def _check_place(self, job: Job, request: Request) -> None:
         """A click counts from the card's own channel and message, and from our own app."""
         known_app = (self.work.fact(APP) or {}).get("id")
         if not known_app or job.payload.get("app") != known_app:
-            raise Refusal("That button belongs to another app.", kind="foreign_app")
+            raise Refusal(deciding.ANOTHER_APP, kind="foreign_app")
         card = self.work.card(request.id)
         if card is not None and card.ts is None:
             raise SlackDown("the card is being posted", 0.2)
         here = (job.payload.get("channel"), job.payload.get("ts"))
         if card is None or here != (card.channel, card.ts):
-            raise Refusal(f"That is not the card of {request.id}. Use the one in its channel.", kind="wrong_place")
+            raise Refusal(deciding.not_its_card(request_id=request.id), kind="wrong_place")
 
     # --- one transaction a payload
 
@@ -319,9 +320,9 @@ class Inbox:
 class ChannelRefusal(Refusal):
     """Typed where requests are not taken; the answer links to the channels where they are."""
 
-    def __init__(self, where: str) -> None:
-        super().__init__("Requests are not taken here.", kind="channel")
-        self.for_slack = f"Requests are not taken here. Go to {where} and type it there."
+    def __init__(self, channels: Sequence[str]) -> None:
+        super().__init__(asking.WRONG_CHANNEL, kind="channel")
+        self.for_slack = asking.go_to(channels=[f"<#{channel}>" for channel in channels])
 
 
 def _named(command: commands.Command) -> str | None:

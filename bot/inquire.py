@@ -9,8 +9,11 @@ import ottu
 from approvals.inquiries import MOST, RESERVED, Stored
 from approvals.policy import Members, Policy
 from approvals.request import Operation, Refusal
+from approvals.sentences import asking, looking
 from bot import answers, commands
 from bot.reader import Later, Reader, inquiry_advice, reading_of
+
+NEXT_INQUIRY_SECONDS = 300.0  # where nobody has said when
 
 
 class Inquirer:
@@ -31,16 +34,10 @@ class Inquirer:
         self.policy.rule_at_ask(Operation.INQUIRY)
         rule = self.policy.rule_for(Operation.INQUIRY, None, None)
         if rule is None or rule.block is not None or not self.policy.may_ask(rule, user, members):
-            groups = ", ".join(rule.ask) if rule else ""
-            raise Refusal(
-                f"You may not ask for an inquiry. The policy lets {groups or 'nobody'} ask.", kind="not_allowed"
-            )
+            raise Refusal(asking.may_not_inquire(groups=rule.ask if rule else ()), kind="not_allowed")
         url = command.disclosure_url
         if url and (urlsplit(url).hostname or "") not in self.policy.disclosure.hosts:
-            raise Refusal(
-                "That host is not on the policy's list for disclosures. Leave the URL out, or ask an administrator.",
-                kind="disclosure_host",
-            )
+            raise Refusal(asking.DISCLOSURE_HOST, kind="disclosure_host")
 
     async def _stored(self, command: commands.Inquire) -> tuple[Stored, str]:
         kind, value = command.reference.kind, command.reference.value
@@ -53,14 +50,11 @@ class Inquirer:
         except Later as later:
             stored = self.reader.inquiries.latest(kind, value, value if kind == "session" else None)
             if stored is None:
-                raise Refusal(f"{later}. Try again in {_in_words(later.seconds)}.", kind="throttled") from None
-            return stored, "Ottu allows no new inquiry yet; this is the last answer."
+                minutes = round((later.seconds or NEXT_INQUIRY_SECONDS) / 60)
+                sentence = looking.try_again_in(why=str(later), minutes=minutes)
+                raise Refusal(sentence, kind="throttled") from None
+            return stored, looking.LAST_ANSWER
         except ottu.Refused as error:
             raise Refusal(inquiry_advice(error, value), kind="inquiry_refused") from None
         except ottu.OttuError as error:
-            raise Refusal(f"{error} Try again in a few minutes.", kind="no_answer") from None
-
-
-def _in_words(seconds: float | None) -> str:
-    minutes = round((seconds or 300) / 60)
-    return f"{minutes} minutes" if minutes > 1 else "a minute"
+            raise Refusal(looking.try_again_soon(why=str(error)), kind="no_answer") from None

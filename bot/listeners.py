@@ -12,23 +12,20 @@ import json
 import logging
 import sqlite3
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.request import Refusal
+from approvals.sentences import forms as form_words
+from approvals.sentences import private, typed
 from approvals.work import Work
 from bot import answers, commands, forms
 from bot.words import sentence
 
 log = logging.getLogger("bot.listeners")
-NOT_ACCEPTED = "Not accepted: the bot cannot write to its database just now. Nothing was done; try again in a minute."
 VIEWS_OPEN_SECONDS = 2.0
-FORM_NOT_OPENED = {
-    "reject": "The form did not open. Press again, or type `/ottu reject {} <reason>`.",
-    "close": "The form did not open. Press again, or type `/ottu close {} succeeded|failed <evidence>`.",
-}
 
 
 def key_of(kind: str, body: Mapping[str, Any]) -> str:
@@ -49,7 +46,7 @@ async def on_command(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     except Refusal as refusal:
         answer, for_inbox = sentence(str(refusal)), False
     if for_inbox and not _write(work, kind, body, {"text": text, "channel": body.get("channel_id"), **_who(body)}):
-        answer = NOT_ACCEPTED
+        answer = private.NOT_ACCEPTED
     await ack(text=answer, response_type="ephemeral")
 
 
@@ -90,16 +87,16 @@ async def _submitted(
     if problem is None:
         about = {"value": f"{place.request_id}:{place.digest}", "channel": place.channel, "ts": place.ts}
         payload = {**about, field: commands.check_reason(text), **more, **_who(body)}
-        problem = None if _write(work, "click", body, payload) else NOT_ACCEPTED
+        problem = None if _write(work, "click", body, payload) else private.NOT_ACCEPTED
     await (ack() if problem is None else ack(response_action="errors", errors={field: problem}))
 
 
 def _text_problem(text: str) -> str | None:
     """What is wrong with a reason or with evidence, to be shown under its field."""
     if commands.contains_card_number(text):
-        return "This looks like a card number. Leave it out."
+        return typed.CARD_NUMBER_IN_FIELD
     try:
-        return None if commands.check_reason(text) else "Say why."
+        return None if commands.check_reason(text) else typed.EMPTY_FIELD
     except Refusal as refusal:
         return str(refusal)
 
@@ -142,7 +139,7 @@ def _click(body: Mapping[str, Any]) -> dict[str, Any]:
 def _title(body: Mapping[str, Any]) -> str:
     """The card's headline, for the form to repeat."""
     blocks = (body.get("message") or {}).get("blocks") or []
-    return next((b["text"]["text"] for b in blocks if b.get("type") == "header"), "This request")
+    return next((b["text"]["text"] for b in blocks if b.get("type") == "header"), form_words.THIS_REQUEST)
 
 
 _tasks: set[asyncio.Task[None]] = set()  # the loop holds tasks only weakly
@@ -160,6 +157,8 @@ async def _open(client: AsyncWebClient, work: Work, body: Mapping[str, Any], vie
     except Exception as error:  # nothing hangs on the form: it can be pressed again, or typed
         log.warning("form_not_opened", extra={"facts": {"error": type(error).__name__}})
         who = _who(body)
-        text = FORM_NOT_OPENED[str(_click(body)["action"])].format(str(_click(body)["value"]).partition(":")[0])
+        request_id = str(_click(body)["value"]).partition(":")[0]
+        form: Literal["reject", "close"] = "reject" if _click(body)["action"] == "reject" else "close"
+        text = typed.form_not_opened(form=form, request_id=request_id)
         payload = {"user": who["user"], "text": text, "response_url": who["response_url"], "until": None}
         _write(work, "answer", {"form": body.get("trigger_id")}, payload)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from approvals.sentences import executing
 from approvals.store import Store
 
 SUFFIX = ".ottu-bot-marker"
@@ -48,11 +49,11 @@ class Marker:
         seq, _ = self.store.head()
         for mark in marks:
             if mark.seq > seq:
-                return f"something was sent after event {mark.seq}, and this database ends at {seq}"
+                return executing.sent_after_end(seq=mark.seq, end=seq)
             if mark.seq and self.store.event(mark.seq).hash != mark.hash:
-                return f"event {mark.seq} is not the one after which something was sent"
+                return executing.another_event(seq=mark.seq)
         if not marks and not alive and self.store.select("1 LIMIT 1"):
-            return "it has requests, and no marker of having been used here"
+            return executing.NO_MARKER
         return None
 
     def write(self) -> None:

@@ -18,19 +18,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.policy import Members, Policy
 from approvals.request import Refusal
+from approvals.sentences import asking
 
 log = logging.getLogger("bot.people")
 FRESH_SECONDS = 60.0
 # Slack refuses our token, which says nothing of the matter; a new one may come into its file.
 TOKEN_REFUSED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 TRY_LATER = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
-NOT_ORDINARY = {
-    "deleted": "This account is deactivated",
-    "is_bot": "Bots cannot do this",
-    "is_restricted": "Guests cannot do this",
-    "is_ultra_restricted": "Guests cannot do this",
-    "is_stranger": "People of another organisation cannot do this",
-}
 
 
 class SlackDown(Exception):
@@ -58,13 +52,13 @@ class People:
         if not self.team_id:
             raise SlackDown("Slack has not told us yet which team we are in")
         if payload_team != self.team_id:
-            raise Refusal("Only people of this workspace can do this.", kind="outsider")
+            raise Refusal(asking.OUTSIDER, kind="outsider")
         known: Mapping[str, Any] = await self._fresh(f"user:{user}", self._user, user)
-        for flag, sentence in NOT_ORDINARY.items():
+        for flag, sentence in asking.NOT_ORDINARY.items():
             if known.get(flag):
-                raise Refusal(f"{sentence}. Ask a full member of this workspace.", kind=flag)
+                raise Refusal(sentence, kind=flag)
         if known.get("team_id") != self.team_id:
-            raise Refusal("Only people of this workspace can do this.", kind="outsider")
+            raise Refusal(asking.OUTSIDER, kind="outsider")
 
     async def members(self, policy: Policy) -> Members:
         """Who is in which group of the policy now. A user group that cannot be read is nobody."""
@@ -92,7 +86,7 @@ class People:
             return dict((await self.client.users_info(user=user))["user"])
         except SlackApiError as error:
             raise_if_down(error)
-            raise Refusal("Slack does not know you in this workspace.", kind="unknown_person") from None
+            raise Refusal(asking.UNKNOWN_PERSON, kind="unknown_person") from None
         except UNREACHABLE as error:
             raise SlackDown(type(error).__name__) from None
 

@@ -12,6 +12,7 @@ import ottu
 from approvals import money
 from approvals.reading import SESSION_ID
 from approvals.request import Ending, Operation, Outcome, Request
+from approvals.sentences import executing
 
 log = logging.getLogger("bot.perform")
 
@@ -32,7 +33,7 @@ async def send(client: ottu.Client, request: Request, claimed_at: float) -> Outc
         return outcome_of_error(error)
     except Exception as error:  # whatever it was, the request may have reached Ottu
         log.error("unexpected", extra={"facts": {"request": request.id, "error": type(error).__name__}})
-        return Outcome(Ending.UNKNOWN, f"an unexpected error ({type(error).__name__})")
+        return Outcome(Ending.UNKNOWN, executing.unexpected(error=type(error).__name__))
     return outcome_of(request, answer)
 
 
@@ -50,11 +51,9 @@ def outcome_of_error(error: ottu.OttuError) -> Outcome:
         case ottu.NotSent():
             return Outcome(Ending.NOT_SENT, error.why)
         case ottu.Throttled():
-            return Outcome(
-                Ending.NOT_EXECUTED, "Ottu asked to slow down", retry_after_seconds=error.retry_after_seconds
-            )
+            return Outcome(Ending.NOT_EXECUTED, executing.SLOW_DOWN, retry_after_seconds=error.retry_after_seconds)
         case ottu.Unauthorized():
-            return Outcome(Ending.UNAUTHORIZED, "Ottu did not accept the bot's credentials")
+            return Outcome(Ending.UNAUTHORIZED, executing.CREDENTIALS_NOT_ACCEPTED)
         case ottu.Refused():
             return Outcome(Ending.REFUSED, error.detail)
         case ottu.NoAnswer():
@@ -67,7 +66,7 @@ def outcome_of(request: Request, answer: ottu.OperationAnswer) -> Outcome:
     difference = _difference(request, answer)
     reference, detail = answer.reference_number, answer.detail or ""
     if difference:
-        return Outcome(Ending.DISAGREES, f"Ottu's answer is of another {difference} than was approved")
+        return Outcome(Ending.DISAGREES, executing.answer_of_another(difference=difference))
     answered = money.minor_or_none(_answered(answer), request.currency)
     match answer.verdict:
         case ottu.Verdict.SUCCEEDED:
@@ -75,8 +74,8 @@ def outcome_of(request: Request, answer: ottu.OperationAnswer) -> Outcome:
         case ottu.Verdict.QUEUED:
             return Outcome(Ending.QUEUED, detail, answered, reference, _child(request, answer))
         case ottu.Verdict.FAILED:
-            return Outcome(Ending.FAILED, detail or "Ottu answered that the gateway declined it", answered, reference)
-    return Outcome(Ending.UNKNOWN, "Ottu's answer does not say clearly whether it was done")
+            return Outcome(Ending.FAILED, detail or executing.DECLINED, answered, reference)
+    return Outcome(Ending.UNKNOWN, executing.UNCLEAR_ANSWER)
 
 
 def _child(request: Request, answer: ottu.OperationAnswer) -> str | None:
@@ -91,7 +90,7 @@ def _answered(answer: ottu.OperationAnswer) -> Decimal | None:
     return answer.txn.amount if answer.txn else None
 
 
-def _difference(request: Request, answer: ottu.OperationAnswer) -> str | None:
+def _difference(request: Request, answer: ottu.OperationAnswer) -> executing.Difference | None:
     """Which of operation, session, amount and currency the answer contradicts."""
     if answer.operation not in (None, request.operation.value):
         return "operation"

@@ -14,6 +14,7 @@ from approvals import money
 from approvals.inquiries import MOST, RESERVED, Inquiries, Stored
 from approvals.reading import SESSION_ID, Child, Reading
 from approvals.request import Refusal, Request
+from approvals.sentences import looking
 from approvals.store import Store
 
 NOBODY = "0" * 40  # a session id that no transaction has: a harmless question
@@ -67,14 +68,12 @@ class Reader:
             answer = await self.client.retrieve(session_id)
         except ottu.Refused as error:
             if error.status == 404:
-                raise Refusal(
-                    f"Ottu knows no transaction {session_id}. Check the session id.", kind="not_found"
-                ) from None
-            raise Refusal(f"Ottu refused to show the transaction: {error.detail}", kind="unreadable") from None
+                raise Refusal(looking.no_such_session(session_id=session_id), kind="not_found") from None
+            raise Refusal(looking.not_shown(why=error.detail), kind="unreadable") from None
         except ottu.OttuError as error:
             raise _later(error) from error
         if answer.session_id not in (None, session_id):
-            raise Refusal("Ottu answered with another transaction than was asked for.", kind="disagreeing_read")
+            raise Refusal(looking.ANOTHER_RETRIEVED, kind="disagreeing_read")
         currency = _known_currency(answer.currency_code)
         return Reading(
             session_id=session_id,
@@ -116,7 +115,7 @@ class Reader:
         number = self.inquiries.begin(kind, reference, session_id, most=most)
         if number is None:
             wait = self.inquiries.wait_seconds(kind, reference, session_id, most=most)
-            raise Later("Ottu allows only a few inquiries", max(wait, 1.0))
+            raise Later(looking.INQUIRIES_SPENT, max(wait, 1.0))
         asked_at = self.store.now()  # what is read is at least as old as the question
         try:
             answer = await self.client.inquiry(
@@ -127,7 +126,7 @@ class Reader:
             self.inquiries.end(number, _outcome_of_inquiry(error), retry_after_seconds=asked)
             if isinstance(error, ottu.Throttled):
                 wait = self.inquiries.wait_seconds(kind, reference, session_id, most=most)
-                raise Later("Ottu throttles inquiries for this transaction", max(wait, 1.0)) from error
+                raise Later(looking.THROTTLED, max(wait, 1.0)) from error
             raise
         facts = _storable(answer)
         self.inquiries.end(number, "answered", facts)
@@ -237,11 +236,11 @@ def inquiry_advice(error: ottu.Refused, reference: str) -> str:
     """The four errors of Ottu's inquiry as advice to a person."""
     match error.reason:
         case ottu.InquiryReason.UNKNOWN_TRANSACTION:
-            return f"Ottu knows no payment for {reference}. Check the number; a session id has 40 hex digits."
+            return looking.no_payment(reference=reference)
         case ottu.InquiryReason.NO_ATTEMPT:
-            return f"{reference} exists, but nobody has tried to pay it yet. Cancel or expire would work."
+            return looking.never_tried(reference=reference)
         case ottu.InquiryReason.NO_DISCLOSURE_URL:
-            return f"Ottu has no disclosure URL for {reference}. Give one: /ottu inquiry {reference} --disclose URL"
+            return looking.no_disclosure_url(reference=reference)
         case ottu.InquiryReason.NOT_ALLOWED:
-            return f"Ottu allows no inquiry for {reference} in its present state. Look it up in Ottu's dashboard."
-    return f"Ottu refused the inquiry for {reference}: {error.detail}"
+            return looking.not_allowed(reference=reference)
+    return looking.inquiry_refused(reference=reference, why=error.detail)

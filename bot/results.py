@@ -9,18 +9,22 @@ from slack_sdk.models.metadata import Metadata
 
 from approvals.audit import Event
 from approvals.request import Operation, Request, State
+from approvals.sentences import cards, endings
 from bot.shown import LONGEST_REASON_SHOWN, Facts, Message, amount, by_hand, done, figure, moment, title, transaction
-from bot.words import DONE_WORDS, STATE_WORDS, SYMBOLS, cut, literal, person, sentence
+from bot.words import SYMBOLS, cut, literal, person, sentence
+
+MOST_CALLED = 20  # people in one call to decide
 
 
 def result(facts: Facts, event: Event) -> Message:
     """The result of a request as that event made it: a reply in the card's thread, also sent to the channel."""
     request, state = facts.request, State(event.to_state or "")
     headline = _headline(facts, state, event.facts["set"].get("detail") or "")
-    lines = [f"{SYMBOLS[state]} {headline}", f"{person(request.requester)} asked{_decided(facts)}."]
-    lines += [f"{name}: {value}" for name, value in _result_facts(facts, state)]
-    test = "🧪 TEST · " if request.is_sandbox else ""
-    lines.append(f"_{test}{request.id} · record {event.seq}:{event.hash[:8]}_")
+    asked = endings.asked(person=person(request.requester), decided=_decided(facts))
+    lines = [f"{SYMBOLS[state]} {headline}", asked]
+    lines += [endings.fact(name=name, value=value) for name, value in _result_facts(facts, state)]
+    test = cards.TEST if request.is_sandbox else ""
+    lines.append(f"_{test}{request.id} · {cards.record(seq=event.seq, head=event.hash[:8])}_")
     text = "\n".join(lines)
     return Message(
         text=text,
@@ -37,79 +41,82 @@ def _headline(facts: Facts, state: State, detail: str) -> str:
     why = why.removesuffix(".")  # Ottu's reasons and ours may end as a sentence does, and a full stop follows
     match state:
         case State.SUCCEEDED | State.FAILED if facts.word:
-            return f"*{by_hand(facts.word, state)}.* {name}"
+            return endings.closed_by_hand(word=by_hand(facts.word, state), title=name)
         case State.SUCCEEDED:
-            wallet = " to the wallet" if request.destination == "wallet" else ""
-            return f"*{done(request)}*{wallet} of {literal(transaction(request))}."
+            to_wallet = request.destination == "wallet"
+            of = literal(transaction(request))
+            return endings.succeeded(done=done(request), to_wallet=to_wallet, transaction=of)
         case State.QUEUED:
-            return f"*Queued at the bank:* {name}. The bank decides; nothing to do."
+            return endings.queued(title=name)
         case State.UNKNOWN:
-            return (
-                f"*Outcome unknown:* {name}. {why}. It may have happened; the bot looks before anything is sent again."
-            )
+            return endings.unknown(title=name, why=why)
         case State.FAILED:
-            return f"*Failed:* {name}. {why}. No money was moved."
+            return endings.failed(title=name, why=why)
         case State.REJECTED:
-            return f"*Rejected:* {name}. {why}"
+            return endings.rejected(title=name, why=why)
         case State.EXPIRED:
-            return f"*Expired:* {name}. Nobody decided in time; nothing was sent. Ask again if it is still wanted."
+            return endings.expired(title=name)
         case State.LAPSED:
-            return (
-                f"*Lapsed:* {name}. It could not be started in time; nothing was sent. Ask again if it is still wanted."
-            )
-    return f"*{STATE_WORDS[state]}:* {name}. {why}"
+            return endings.lapsed(title=name)
+    return endings.otherwise(state=state, title=name, why=why)
 
 
 def _decided(facts: Facts) -> str:
     rejected = facts.actor_of(State.REJECTED)
     if rejected:
-        return f", {person(rejected)} rejected"
+        return endings.somebody_rejected(person=person(rejected))
     given = ", ".join(person(approval.person) for approval in facts.approvals)
-    return f", {given} approved" if given else ", no approval needed by the rule" if facts.request.quorum_at else ""
+    if given:
+        return endings.somebody_approved(people=given)
+    return endings.NO_APPROVAL_NEEDED if facts.request.quorum_at else ""
 
 
 def _result_facts(facts: Facts, state: State) -> list[tuple[str, str]]:
     request = facts.request
     found: list[tuple[str, str]] = []
     if state in {State.SUCCEEDED, State.QUEUED} and request.reference_number:
-        found.append(("Reference number", f"`{literal(request.reference_number)}`"))
+        found.append((endings.REFERENCE_NUMBER, f"`{literal(request.reference_number)}`"))
     if request.tracking_key and state in {State.SUCCEEDED, State.QUEUED, State.UNKNOWN, State.FAILED}:
-        found.append(("Tracking-Key", f"`{request.tracking_key}`"))
+        found.append((endings.TRACKING_KEY, f"`{request.tracking_key}`"))
     if state is State.SUCCEEDED and not facts.word and request.operation in {Operation.REFUND, Operation.CAPTURE}:
-        found.append((f"Left to {request.operation}", figure(request, request.left_after_minor)))
+        found.append((cards.left_to(operation=request.operation), figure(request, request.left_after_minor)))
     return found
 
 
 def repetition(request: Request, before: Request) -> str:
     """The same was done before: perhaps this is a repetition by mistake."""
-    return (
-        f"⚠️ *The same amount was {DONE_WORDS[request.operation].lower()} before:* {amount(request)} "
-        f"{moment(before.state_at)}, {before.id}."
+    return cards.repetition(
+        operation=request.operation, amount=amount(request), at=moment(before.state_at), request_id=before.id
     )
 
 
 def call(request: Request, deciders: Sequence[str], *, again: bool) -> str:
     """Asks those who can decide to do so."""
-    who = " ".join(person(user) for user in deciders[:20])
-    still = "Still waiting" if again else "Waiting"
-    return f"⏳ {still} for a decision on {literal(title(request))} ({request.id}): {who}"
+    people = [person(user) for user in deciders[:MOST_CALLED]]
+    return endings.call(title=literal(title(request)), request_id=request.id, people=people, again=again)
 
 
 def alarm(event: Event) -> str:
     """An alarm for the audit channel."""
     facts = {name: value for name, value in event.facts.items() if name != "why" and value is not None}
-    about = f"{event.request_id}: " if event.request_id else ""
-    said = "\n".join(f"• {name.replace('_', ' ')}: {literal(cut(str(value), 200))}" for name, value in facts.items())
-    why = sentence(str(event.facts["why"]))
-    return f"🚨 *Alarm* · {about}{why} {moment(event.at)}\n{said}\n_record {event.seq}:{event.hash[:8]}_"
+    return endings.alarm(
+        request_id=event.request_id,
+        why=sentence(str(event.facts["why"])),
+        at=moment(event.at),
+        facts=[
+            endings.fact(name=name.replace("_", " "), value=literal(cut(str(value), 200)))
+            for name, value in facts.items()
+        ],
+        seq=event.seq,
+        head=event.hash[:8],
+    )
 
 
 def without_card(request: Request, state: State) -> str:
     """How a request ended that never had a card: for the requester alone."""
-    what = f"{SYMBOLS[state]} {STATE_WORDS[state]}: {literal(_asked(request))} ({request.id})."
-    if state is State.EXPIRED:
-        return f"{what} Ottu did not answer in time; nothing was sent. Ask again."
-    return f"{what} {sentence(request.detail or '')}"
+    why = endings.OTTU_SILENT if state is State.EXPIRED else sentence(request.detail or "")
+    what = literal(_asked(request))
+    return endings.without_card(symbol=SYMBOLS[state], state=state, what=what, request_id=request.id, why=why)
 
 
 def _asked(request: Request) -> str:

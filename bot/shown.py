@@ -16,8 +16,9 @@ from slack_sdk.models.metadata import Metadata
 from approvals import money
 from approvals.audit import Event
 from approvals.request import Request, State
+from approvals.sentences import cards
 from approvals.store import Approval
-from bot.words import DONE_WORDS, cut, literal, person
+from bot.words import cut, literal, person
 
 LONGEST_REASON_SHOWN = 600
 
@@ -78,7 +79,7 @@ def amount(request: Request) -> str:
 
 
 def figure(request: Request, minor: int | None) -> str:
-    return money.show(minor, request.currency) if minor is not None and request.currency else "not checked"
+    return money.show(minor, request.currency) if minor is not None and request.currency else cards.NOT_CHECKED
 
 
 def transaction(request: Request) -> str:
@@ -88,9 +89,12 @@ def transaction(request: Request) -> str:
 
 def title(request: Request) -> str:
     """`Refund 5.000 KWD · ORD123`, plain text."""
-    what = f"{request.operation.capitalize()} {amount(request)}".strip()
-    wallet = " to the wallet" if request.destination == "wallet" else ""
-    return f"{what}{wallet} · {transaction(request)}"
+    return cards.title(
+        operation=request.operation,
+        amount=amount(request),
+        to_wallet=request.destination == "wallet",
+        transaction=transaction(request),
+    )
 
 
 def moment(at: str) -> str:
@@ -101,9 +105,8 @@ def moment(at: str) -> str:
 
 def by_hand(word: tuple[list[str], list[str]], state: State) -> str:
     """What two people said of an unknown outcome: their word, not Ottu's."""
-    who = " and ".join(person(user) for user in word[0])
-    evidence = " · ".join(literal(text) for text in word[1])
-    return f"Closed by hand as {state.value} by {who}: {cut(evidence, LONGEST_REASON_SHOWN)}"
+    evidence = cut(" · ".join(literal(text) for text in word[1]), LONGEST_REASON_SHOWN)
+    return cards.by_hand(state=state, people=[person(user) for user in word[0]], evidence=evidence)
 
 
 def done(request: Request) -> str:
@@ -111,4 +114,4 @@ def done(request: Request) -> str:
     answered = amount(request)
     if request.answered_minor is not None and request.currency is not None:
         answered = money.show(request.answered_minor, request.currency)
-    return f"{DONE_WORDS[request.operation]} {answered}".strip()
+    return cards.done(operation=request.operation, amount=answered)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from approvals.money import check_amount, currencies, parse_amount
 from approvals.request import Refusal
+from approvals.sentences import typed as sentences
 from bot.card_numbers import contains_card_number
 from bot.usage import how_to_type
 
@@ -73,23 +74,20 @@ def clean(text: str) -> str:
         raise card_number_refusal()
     line = _LINE_BREAKS.sub(" ", text)
     if any(unicodedata.category(character) in {"Cc", "Cs"} or character in _REORDERING for character in line):
-        raise CommandError("There is an invisible character in it: type it instead of pasting it.", kind="characters")
+        raise CommandError(sentences.INVISIBLE, kind="characters")
     return line
 
 
 def card_number_refusal() -> CommandError:
     """The answer to a card number, which is not repeated."""
-    return CommandError(
-        "That looks like a card number, so nothing of it was kept. Type the order number or the session id instead.",
-        kind="card_number",
-    )
+    return CommandError(sentences.CARD_NUMBER, kind="card_number")
 
 
 def check_reason(text: str) -> str:
     """Return a reason or evidence as typed, on one line; at most 500 characters. It may be empty."""
     reason = clean(text).strip()
     if len(reason) > MOST_REASON_CHARACTERS:
-        raise CommandError(f"Type at most {MOST_REASON_CHARACTERS} characters of reason or evidence.", kind="too_long")
+        raise CommandError(sentences.reason_too_long(most=MOST_REASON_CHARACTERS), kind="too_long")
     return reason
 
 
@@ -101,7 +99,7 @@ def parse_reference(text: str) -> Reference:
         return _reference(kind, value)
     reference, rest = take_reference(line)
     if rest:
-        raise CommandError("Type one order number or session id, and nothing after it.", kind="reference")
+        raise CommandError(sentences.ONE_REFERENCE, kind="reference")
     return reference
 
 
@@ -110,7 +108,7 @@ def take_reference(line: str) -> tuple[Reference, str]:
     kind, rest = _take_kind(line)
     match = (_QUOTED if rest[:1] in _QUOTES else _BARE).match(rest)
     if match is None:
-        raise CommandError('Close the quotes, and type a space after them: `"ORD 123"`.', kind="reference")
+        raise CommandError(sentences.CLOSE_QUOTES, kind="reference")
     value = match[1]
     if kind is None:
         kind, value = _take_kind(value)  # `"order:ORD 123"` means the same as `order:"ORD 123"`
@@ -133,17 +131,15 @@ def _take_kind(text: str) -> tuple[Kind | None, str]:
 
 def _reference(kind: Kind | None, value: str) -> Reference:
     if not value.strip():
-        raise CommandError("Type an order number or a session id, such as `ORD123`.", kind="reference")
+        raise CommandError(sentences.NO_REFERENCE, kind="reference")
     if len(value) > MOST_REFERENCE_CHARACTERS:
-        raise CommandError(f"An order number has at most {MOST_REFERENCE_CHARACTERS} characters.", kind="reference")
+        raise CommandError(sentences.long_reference(most=MOST_REFERENCE_CHARACTERS), kind="reference")
     if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in value):
-        raise CommandError(
-            "There is an invisible character in the reference: type it instead of pasting it.", kind="characters"
-        )
+        raise CommandError(sentences.INVISIBLE_IN_REFERENCE, kind="characters")
     if kind is None and _MENTION.match(value):
         raise mention_refusal()
     if kind == "session" and not _SESSION_ID.fullmatch(value):
-        raise CommandError("A session id is 40 hexadecimal digits: type all of them.", kind="reference")
+        raise CommandError(sentences.SHORT_SESSION, kind="reference")
     if kind != "order" and _SESSION_ID.fullmatch(value):
         return Reference("session", value.lower())
     return Reference("order", value)
@@ -151,7 +147,7 @@ def _reference(kind: Kind | None, value: str) -> Reference:
 
 def mention_refusal() -> CommandError:
     """The answer to a mention in the place of a reference."""
-    return CommandError("A mention is no order number: type one such as `ORD123`.", kind="reference")
+    return CommandError(sentences.MENTION, kind="reference")
 
 
 def take_options(name: str, line: str) -> tuple[str, frozenset[str]]:
@@ -159,10 +155,10 @@ def take_options(name: str, line: str) -> tuple[str, frozenset[str]]:
     options = [f"--{match[1].lower()}" for match in OPTION.finditer(line)]
     for option in options:
         if option not in OPTIONS:
-            otherwise = "Where it belongs to the reason, type a space after the dash."
-            raise CommandError(unknown_word("option", option, OPTIONS, otherwise), kind="option")
+            raise CommandError(sentences.unknown_option(nearest=nearest_word(option, OPTIONS)), kind="option")
         if OPTIONS[option] != name:
-            raise CommandError(f"`{option}` is only for {OPTIONS[option]}. {how_to_type(name)}", kind="option")
+            sentence = sentences.option_of_another(option=option, command=OPTIONS[option], how=how_to_type(name))
+            raise CommandError(sentence, kind="option")
     return OPTION.sub("", line).strip(), frozenset(options)
 
 
@@ -172,7 +168,7 @@ def take_currency(line: str) -> tuple[str | None, str]:
     if not match or match[1] not in currencies():
         return None, line
     if match[2]:
-        raise CommandError(f"Type a space after the currency: `{match[1]}`.", kind="currency")
+        raise CommandError(sentences.space_after_currency(currency=match[1]), kind="currency")
     return match[1], line[match.end() :].strip()
 
 
@@ -180,9 +176,10 @@ def check_typed_amount(word: str, currency: str | None) -> None:
     """Refuse an amount with what to type; a spelling that would look like a card number is not offered."""
     joined = _AMOUNT_WITH_CURRENCY.fullmatch(word)
     if joined and joined[2].upper() in currencies():
-        raise CommandError(f"Type a space before the currency: `{joined[1]} {joined[2].upper()}`.", kind="currency")
+        sentence = sentences.space_before_currency(amount=joined[1], currency=joined[2].upper())
+        raise CommandError(sentence, kind="currency")
     if word in currencies():
-        raise CommandError("The currency comes after the amount, as in `5.000 KWD`.", kind="currency")
+        raise CommandError(sentences.CURRENCY_AFTER, kind="currency")
     try:
         parse_amount(word, currency) if currency else check_amount(word)
     except Refusal as refusal:
@@ -200,18 +197,14 @@ def check_disclosure_url(word: str) -> str:
     except ValueError:
         usable = False
     if not usable or len(word) > _MOST_URL_CHARACTERS:
-        raise CommandError(
-            "The address begins with `https://`: type it as in `--disclose https://hooks.example.com/ottu`.",
-            kind="option",
-        )
+        raise CommandError(sentences.DISCLOSURE_URL, kind="option")
     return word
 
 
-def unknown_word(what: str, typed: str, known: Iterable[str], otherwise: str) -> str:
-    """One sentence for an unknown word, with the nearest known one; the typed word is not repeated."""
+def nearest_word(typed: str, known: Iterable[str]) -> str | None:
+    """The known word that the typed one resembles, to be offered; the typed one is never repeated."""
     nearest = difflib.get_close_matches(typed[:40], known, n=1, cutoff=0.5)
-    question = f"; did you mean `{nearest[0]}`?" if nearest else "."
-    return f"There is no such {what}{question} {otherwise}"
+    return nearest[0] if nearest else None
 
 
 def usage_refusal(name: str) -> CommandError:

@@ -21,6 +21,8 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.metadata import Metadata
 
 from approvals.request import Operation, Request, State
+from approvals.sentences import cards
+from approvals.sentences.cards import STATE_WORDS
 from bot.results import repetition
 from bot.shown import (
     LONGEST_REASON_SHOWN,
@@ -35,7 +37,7 @@ from bot.shown import (
     title,
     transaction,
 )
-from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, person, sentence
+from bot.words import SYMBOLS, cut, escape, literal, person, sentence
 
 
 def card(facts: Facts) -> Message:
@@ -50,14 +52,16 @@ def card(facts: Facts) -> Message:
         blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=repetition(request, facts.done_before))))
     if request.reason:
         reason = cut(literal(request.reason), LONGEST_REASON_SHOWN)
-        blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=f"*Reason:* {reason}")))
+        blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=f"*{cards.REASON}* {reason}")))
     blocks.append(ContextBlock(elements=[MarkdownTextObject(verbatim=True, text=_small_print(facts))]))
     buttons = _buttons(request, facts.doubt)
     if buttons:
         block_id = "decision" if request.state is State.PENDING else "more"
         blocks.append(ActionsBlock(block_id=block_id, elements=buttons))
     return Message(
-        text=f"{SYMBOLS[request.state]} {escape(title(request))}: {STATE_WORDS[request.state]} ({request.id})",
+        text=cards.fallback(
+            symbol=SYMBOLS[request.state], title=escape(title(request)), state=request.state, request_id=request.id
+        ),
         blocks=[block.to_dict() for block in blocks],
         metadata=Metadata(
             event_type="ottu_request",
@@ -77,48 +81,49 @@ def standing(facts: Facts) -> str:
     """Where it stands, who did it, and what comes next: one or two lines."""
     request = facts.request
     words = f"*{STATE_WORDS[request.state]}*"
-    asked = f"Asked by {person(request.requester)} {moment(request.created_at)}"
+    asked = cards.asked_by(person=person(request.requester), at=moment(request.created_at))
     return f"{words}{_standing_detail(facts)}\n{asked}{_approved_by(facts)}"
 
 
 def _approved_by(facts: Facts) -> str:
     given = ", ".join(person(approval.person) for approval in facts.approvals)
-    return f" · Approved by {given}" if given else ""
+    return cards.approved_by(people=given) if given else ""
 
 
 def _standing_detail(facts: Facts) -> str:
     request, detail = facts.request, cut(literal(facts.request.detail or ""), LONGEST_REASON_SHOWN)
     match request.state:
         case State.PENDING:
-            return f" · {_still_missing(facts)}, until {moment(request.expires_at)}"
+            missing = (request.approvals_needed or 0) - len(facts.approvals)
+            return cards.still_missing(missing=missing, until=moment(request.expires_at))
         case State.APPROVED if facts.doubt and facts.doubt.stopped:
-            return f" · waits: {sentence(facts.doubt.stopped)}. Nothing is sent until that is over."
+            return cards.waits(why=sentence(facts.doubt.stopped))
         case State.APPROVED if request.attempt:
-            return f" · not sent yet ({detail}); tried {_times(request.attempt)}, goes on by itself"
+            return cards.tried(why=detail, times=request.attempt)
         case State.APPROVED:
-            return " · goes to Ottu next"
+            return cards.GOES_NEXT
         case State.EXECUTING:
-            return " · waiting for Ottu's answer"
+            return cards.WAITS_FOR_OTTU
         case State.QUEUED:
-            return " · the bank decides; this card will say how"
+            return cards.BANK_DECIDES
         case State.UNKNOWN:
             return f" · {detail}\n{_doubt(request, facts.doubt or Doubt())}"
         case State.REJECTED:
-            return f" by {person(facts.actor_of(State.REJECTED) or '')}: {detail}"
+            return cards.rejected_by(person=person(facts.actor_of(State.REJECTED) or ""), why=detail)
         case State.WITHDRAWN if request.detail:
-            return f" · {detail}. Nothing was sent."
+            return cards.withdrawn(why=detail)
         case State.WITHDRAWN:
-            return " by the person who asked. Nothing was sent."
+            return cards.BY_THE_REQUESTER
         case State.EXPIRED:
-            return " · nobody decided in time. Nothing was sent; ask again if it is still wanted."
+            return cards.NOT_DECIDED
         case State.LAPSED:
-            return " · it could not be started in time. Nothing was sent; ask again if it is still wanted."
+            return cards.NOT_STARTED
         case State.SUCCEEDED | State.FAILED if facts.word:
             return f" · {by_hand(facts.word, request.state)}"
         case State.SUCCEEDED:
             return f" · {done(request)}"
         case State.FAILED:
-            return f" · {detail}. No money was moved."
+            return cards.failed(why=detail)
     return ""
 
 
@@ -126,59 +131,49 @@ def _doubt(request: Request, doubt: Doubt) -> str:
     """What is known of an unknown outcome, what is awaited and until when, and what people can do."""
     if doubt.proposal:
         who, outcome, evidence = doubt.proposal
-        return (
-            f"{person(who)} says that it *{outcome}*: {cut(literal(evidence), LONGEST_REASON_SHOWN)}\n"
-            "Another person must say the same: press *Close by hand*."
-        )
+        said = cut(literal(evidence), LONGEST_REASON_SHOWN)
+        return cards.proposed(person=person(who), outcome=outcome, evidence=said)
     if request.restored:
-        return (
-            "The database was put back from a copy. It is never sent again: look it up in Ottu, and close it by hand."
-        )
+        return cards.RESTORED
     if doubt.found == "nothing_new":
-        more = " It can be sent again with the same key, or" if doubt.offers_resend else " It can be"
-        return f"Nothing new was found at Ottu.{more} closed by hand by two people who have looked."
+        return cards.NOTHING_NEW_RESEND if doubt.offers_resend else cards.NOTHING_NEW
     if doubt.found == "unreadable":
-        return "Ottu cannot tell what became of it. Two people who have looked must close it by hand."
+        return cards.UNREADABLE
     if doubt.found:
-        seen = cut(literal(doubt.seen.replace(":", " ")), 200)
-        return f"What Ottu shows cannot be told apart ({seen}). Two people who have looked must close it by hand."
-    until = f" until {moment(doubt.looks_at)}" if doubt.looks_at else ""
-    return f"It may or may not have happened. The bot waits{until}, then looks; it is not sent again before."
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _still_missing(facts: Facts) -> str:
-    missing = (facts.request.approvals_needed or 0) - len(facts.approvals)
-    return f"{missing} more approval{'s' if missing != 1 else ''} needed"
+        return cards.unclear(seen=cut(literal(doubt.seen.replace(":", " ")), 200))
+    return cards.looks_later(until=moment(doubt.looks_at) if doubt.looks_at else None)
 
 
 def _figures(request: Request) -> list[str]:
-    state = literal(request.transaction_state or "not read")
-    fields = [f"*Transaction*\n{literal(transaction(request))}", f"*State at Ottu*\n{state}"]
+    state = literal(request.transaction_state or cards.NOT_READ)
+    fields = [_field(cards.TRANSACTION, literal(transaction(request))), _field(cards.STATE_AT_OTTU, state)]
     if request.operation.moves_money:
-        taken = "Captured" if request.transaction_state == "authorized" else "Paid"
-        fields.append(f"*Amount*\n{figure(request, request.transaction_minor)}")
-        fields.append(f"*{taken}*\n{figure(request, request.taken_minor)}")
+        taken = cards.CAPTURED if request.transaction_state == "authorized" else cards.PAID
+        fields.append(_field(cards.AMOUNT, figure(request, request.transaction_minor)))
+        fields.append(_field(taken, figure(request, request.taken_minor)))
         if request.refunded_minor or request.queued_minor:
-            queued = f" (+ {figure(request, request.queued_minor)} queued)" if request.queued_minor else ""
-            fields.append(f"*Refunded before*\n{figure(request, request.refunded_minor)}{queued}")
+            queued = cards.and_queued(amount=figure(request, request.queued_minor)) if request.queued_minor else ""
+            fields.append(_field(cards.REFUNDED_BEFORE, figure(request, request.refunded_minor) + queued))
     if request.operation in {Operation.REFUND, Operation.CAPTURE}:
-        fields.append(f"*Left to {request.operation}*\n{figure(request, request.left_minor)}")
+        fields.append(_field(cards.left_to(operation=request.operation), figure(request, request.left_minor)))
     elif request.transaction_minor is not None and not request.operation.moves_money:
-        fields.append(f"*Amount*\n{figure(request, request.transaction_minor)}")
+        fields.append(_field(cards.AMOUNT, figure(request, request.transaction_minor)))
     return fields
+
+
+def _field(label: str, value: str) -> str:
+    return f"*{label}*\n{value}"
 
 
 def _small_print(facts: Facts) -> str:
     request, last = facts.request, facts.last
-    test = "🧪 *TEST* · " if request.is_sandbox else ""
-    read = f" · read {moment(request.figures_at)}" if request.figures_at else ""
-    return (
-        f"{test}{request.id} · {escape(facts.host)} · rule “{literal(request.rule_name or '')}”{read}"
-        f" · record {last.seq}:{last.hash[:8]}"
+    return cards.small_print(
+        is_test=bool(request.is_sandbox),
+        request_id=request.id,
+        host=escape(facts.host),
+        rule=literal(request.rule_name or ""),
+        read_at=moment(request.figures_at) if request.figures_at else None,
+        record=cards.record(seq=last.seq, head=last.hash[:8]),
     )
 
 
@@ -187,21 +182,22 @@ def _button(request: Request, action: str, text: str, **more: Any) -> ButtonElem
 
 
 def _buttons(request: Request, doubt: Doubt | None) -> list[ButtonElement]:
-    withdraw = _button(request, "withdraw", "Withdraw", confirm=_confirm(request, "Withdraw", "Take it back: "))
-    details = _button(request, "details", "Details")
+    asks = _confirm(request, cards.WITHDRAW, cards.TAKE_BACK)
+    withdraw = _button(request, "withdraw", cards.WITHDRAW, confirm=asks)
+    details = _button(request, "details", cards.DETAILS)
     if request.state is State.PENDING:
         buttons = [
-            _button(request, "approve", "Approve", style="primary", confirm=_confirm(request, "Approve", "")),
-            _button(request, "reject", "Reject", style="danger"),
+            _button(request, "approve", cards.APPROVE, style="primary", confirm=_confirm(request, cards.APPROVE, "")),
+            _button(request, "reject", cards.REJECT, style="danger"),
         ]
         if (request.approvals_needed or 0) > 1:
-            buttons.append(_button(request, "unapprove", "Take my approval back"))
+            buttons.append(_button(request, "unapprove", cards.UNAPPROVE))
         return [*buttons, details, withdraw]
     if request.state is State.APPROVED:
         return [details, withdraw]
     if request.state in {State.UNKNOWN, State.QUEUED}:
-        resend = _button(request, "resend", "Send again with the same key", confirm=_confirm(request, "Send again", ""))
-        close = _button(request, "close", "Close by hand")
+        resend = _button(request, "resend", cards.RESEND, confirm=_confirm(request, cards.SEND_AGAIN, ""))
+        close = _button(request, "close", cards.CLOSE)
         return [*([resend] if doubt and doubt.offers_resend else []), close, details]
     return [details]
 
@@ -209,8 +205,8 @@ def _buttons(request: Request, doubt: Doubt | None) -> list[ButtonElement]:
 def _confirm(request: Request, verb: str, before: str) -> ConfirmObject:
     what = cut(f"{before}{title(request)}", 250)
     return ConfirmObject(
-        title=cut(f"{verb} {request.operation} {amount(request)}".strip() + "?", 100),
-        text=PlainTextObject(text=f"{what} ({request.id})"),
-        confirm=cut(f"{verb} {amount(request)}".strip(), 30),
-        deny="Back",
+        title=cut(cards.confirm_title(verb=verb, operation=request.operation, amount=amount(request)), 100),
+        text=PlainTextObject(text=cards.confirm_text(what=what, request_id=request.id)),
+        confirm=cut(cards.confirm_button(verb=verb, amount=amount(request)), 30),
+        deny=cards.BACK,
     )

@@ -1,13 +1,13 @@
-"""The words and symbols that people read, in one place: states, operations, people, times.
+"""Symbols and Slack's mark-up: everything a person typed is escaped, and only a mention makes a name light up.
 
-Slack's mark-up: everything a person typed is escaped; only `mention` makes somebody's name light up.
+The words stand in the catalogue, `approvals.sentences`.
 """
 
 from __future__ import annotations
 
 import re
 
-from approvals.request import Operation, State
+from approvals.request import State
 
 SYMBOLS: dict[State, str] = {
     State.CHECKING: "🔎",
@@ -24,32 +24,6 @@ SYMBOLS: dict[State, str] = {
     State.SUCCEEDED: "✅",
     State.FAILED: "⛔",
 }
-
-STATE_WORDS: dict[State, str] = {
-    State.CHECKING: "Checking with Ottu",
-    State.PENDING: "Waiting for approval",
-    State.APPROVED: "Approved",
-    State.EXECUTING: "Being sent to Ottu",
-    State.QUEUED: "Queued at the bank",
-    State.UNKNOWN: "Outcome unknown",
-    State.REFUSED: "Refused",
-    State.REJECTED: "Rejected",
-    State.WITHDRAWN: "Withdrawn",
-    State.EXPIRED: "Expired",
-    State.LAPSED: "Lapsed",
-    State.SUCCEEDED: "Done",
-    State.FAILED: "Failed",
-}
-
-DONE_WORDS: dict[Operation, str] = {
-    Operation.REFUND: "Refunded",
-    Operation.CAPTURE: "Captured",
-    Operation.VOID: "Voided",
-    Operation.CANCEL: "Cancelled",
-    Operation.EXPIRE: "Expired",
-    Operation.DELETE: "Deleted",
-}
-
 
 _HALF_ENTITY = re.compile(r"&[a-z]{0,3}$")
 

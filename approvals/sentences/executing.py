@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+Difference = Literal["operation", "transaction", "currency", "amount"]
+
 # How an attempt ended: the detail of a failed or unknown request, without a full stop
 
 STOPPED = "the bot was stopped while it waited for the answer"
@@ -19,7 +21,7 @@ PUT_BACK = "the database was put back from a copy"
 OTHERS_ACTED = "somebody else acted on this transaction outside the bot: look, then ask again"
 
 
-def answer_of_another(*, difference: Literal["operation", "transaction", "currency", "amount"]) -> str:
+def answer_of_another(*, difference: Difference) -> str:
     return f"Ottu's answer is of another {difference} than was approved"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from approvals.request import Operation
+from approvals.sentences.usage import COMMANDS
 from bot.commands import (
     USAGE,
     Ask,
@@ -29,7 +30,6 @@ from bot.commands import (
     parse_reference,
 )
 from bot.slack_text import decode
-from bot.usage import COMMANDS
 
 SESSION = "0123456789abcdef0123456789abcdef01234567"
 ORDER = Reference("order", "ORD1")

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from approvals.request import State
+from approvals.sentences import private
 from bot.acquaintance import CannotStart
-from bot.app import WENT_WRONG, Bot
-from bot.listeners import NOT_ACCEPTED
+from bot.app import Bot
 from sandbox.slack_records import Channel
 from tests.bot.test_webhooks import a_document, hooked, post, signed
 from tests.bot.world import ALICE, BOB, CEM, GEN, OTHER, POLICY, World, a_world
@@ -44,8 +44,8 @@ async def test_what_cannot_be_written_down_is_not_accepted(world: World) -> None
         ack = await world.type(ALICE, "refund USD55 1.00")
         form = await world.slack.submit_view(BOB, None, {"reason": "no"})
         click = await world.press(CEM, "approve")
-    assert ack.text == NOT_ACCEPTED
-    assert form.errors == {"reason": NOT_ACCEPTED}
+    assert ack.text == private.NOT_ACCEPTED
+    assert form.errors == {"reason": private.NOT_ACCEPTED}
     assert click.error  # a click has no text of its own: Slack shows that it failed
     await world.quiet()
     assert world.nothing_done(request.id)
@@ -69,7 +69,7 @@ async def test_a_command_that_cannot_be_decided_is_tried_and_then_given_up_aloud
     await world.quiet()
     world.store.database.execute("ALTER TABLE approvals RENAME TO elsewhere")
     await world.type(BOB, f"status {world.request().id}")
-    await world.until(lambda: WENT_WRONG in world.told(BOB), 15, hurry=("command",))
+    await world.until(lambda: private.WENT_WRONG in world.told(BOB), 15, hurry=("command",))
     world.store.database.execute("ALTER TABLE elsewhere RENAME TO approvals")
     assert [event.kind for event in world.store.events()].count("gave_up") == 1
     await world.type(BOB, f"status {world.request().id}")

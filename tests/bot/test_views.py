@@ -19,9 +19,10 @@ from approvals.policy import load
 from approvals.policy_rule import Rule
 from approvals.reading import Child, Reading
 from approvals.request import AMOUNT_OPERATIONS, MONEY_OPERATIONS, Operation, Request, State
+from approvals.sentences.cards import STATE_WORDS
 from approvals.store import Approval
 from bot import answers, commands, forms, results, shown, views
-from bot.words import STATE_WORDS, SYMBOLS, cut, escape, literal, sentence
+from bot.words import SYMBOLS, cut, escape, literal, sentence
 from sandbox.slack_blocks import block_problems, view_problems
 from tests.bot.world import ALICE, BOB, CEM, POLICY
 
