@@ -91,7 +91,7 @@ class Closing:
             if not self._is_of(request, read):
                 return self._seen(request, Found.UNCLEAR, read)
             if read.state == TARGET_STATES.get(request.operation):
-                return self._proven(request, State.SUCCEEDED, executing.ottu_says(state=read.state))
+                return self._proven(request, State.SUCCEEDED, executing.ottu_says(state=str(read.state)))
             found = Found.NOTHING_NEW if read.state == request.transaction_state else Found.UNCLEAR
             return self._seen(request, found, read)
 

@@ -121,7 +121,9 @@ def check_state(operation: Operation, reading: Reading) -> None:
         fits = fits and not (operation is Operation.REFUND and taken == 0)
         fits = fits and not (operation is Operation.VOID and taken > 0)
     if not fits:
-        sentence = looking.not_possible(name=_name(reading), state=state, operation=operation, advice=advice(reading))
+        sentence = looking.not_possible(
+            name=_name(reading), state=str(state), operation=operation, advice=advice(reading)
+        )
         raise Refusal(sentence, kind="wrong_state")
 
 

@@ -83,7 +83,9 @@ class Executing:
         try:
             self.marker.write()
         except OSError as error:
-            outcome = Outcome(Ending.NOT_SENT, sentences.marker_not_written(error=error.strerror))
+            outcome = Outcome(
+                Ending.NOT_SENT, sentences.marker_not_written(error=error.strerror or type(error).__name__)
+            )
             return outcome, await self._settle(claimed, outcome)
         try:
             outcome = await perform.send(self.reader.client, claimed, claimed_at)

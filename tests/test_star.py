@@ -32,7 +32,7 @@ def test_packages_import_only_along_the_star(package: str) -> None:
 
 def test_approvals_knows_no_slack_no_network_and_no_clock() -> None:
     """Time comes from the database or as an argument, so that the record never hangs on a process's clock."""
-    for path in (ROOT / "approvals").glob("*.py"):
+    for path in (ROOT / "approvals").rglob("*.py"):
         allowed = {"time"} if path.name == "sqlite.py" else set()  # it waits while another process opens the file
         assert not imported(path) & (OUTSIDE_APPROVALS - allowed), path.name
 

@@ -29,7 +29,7 @@ def unexpected(*, error: str) -> str:
     return f"an unexpected error ({error})"
 
 
-def marker_not_written(*, error: str | None) -> str:
+def marker_not_written(*, error: str) -> str:
     return f"STATE_DIR cannot be written ({error})"
 
 
@@ -45,7 +45,7 @@ def new_child(*, state: str) -> str:
     return f"Ottu's inquiry shows a new child: {state}"
 
 
-def ottu_says(*, state: str | None) -> str:
+def ottu_says(*, state: str) -> str:
     return f"Ottu says that it is {state}"
 
 

@@ -16,7 +16,7 @@ PAID = "It is paid: refund would work."
 ALL_OVER = "Nothing can be done with it any more."
 
 
-def not_possible(*, name: str, state: str | None, operation: Operation, advice: str) -> str:
+def not_possible(*, name: str, state: str, operation: Operation, advice: str) -> str:
     return f"{name} is {state}: {operation} is not possible. {advice}"
 
 
