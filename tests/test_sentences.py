@@ -22,7 +22,6 @@ from approvals.request import Operation
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = {
     "approvals/audit.py": "what the command that checks the record says",
-    "approvals/inquiries.py": "SQL",
     "approvals/policy_fields.py": "errors of the policy file",
     "approvals/policy_file.py": "errors of the policy file",
     "approvals/policy_rule.py": "errors of the policy file, and the form in which a rule is kept",
@@ -111,10 +110,9 @@ def sources() -> list[Path]:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_sentence_for_people_stands_outside_the_catalogue(path: Path) -> None:
-    if str(path.relative_to(ROOT)) in ELSEWHERE:
-        return
+    """And each file that is excused still needs to be."""
     said = [f"{node.lineno}: {node.value!r}" for node in spoken(path) if LOOKS_LIKE_A_SENTENCE.search(str(node.value))]
-    assert not said
+    assert (said != []) == (str(path.relative_to(ROOT)) in ELSEWHERE), said
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
