@@ -97,7 +97,11 @@ def minor_or_none(value: Decimal | None, currency: str | None) -> int | None:
 
 def to_decimal_text(amount_minor: int, currency: str) -> str:
     """Spell minor units as Ottu takes them, with all the decimals of the currency: 5000 in KWD is `5.000`."""
-    places = decimals(currency)
+    return with_decimals(amount_minor, decimals(currency))
+
+
+def with_decimals(amount_minor: int, places: int) -> str:
+    """Spell minor units with so many decimals, for whoever has them beside the amount: 5000 with 3 is `5.000`."""
     sign = "-" if amount_minor < 0 else ""
     digits = str(abs(amount_minor)).rjust(places + 1, "0")
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else sign + digits

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from approvals.request import State
+from approvals.store import Choice
 from bot import log
 from bot.acquaintance import CannotStart
 from bot.app import Bot
 from bot.audit import verify_record
 from bot.backup import backup, restore
 from bot.doctor import doctor, policy_check
+from bot.export import FORMS, export_record, from_time, until_time
 from bot.settings import SettingsError, load_audit_settings, load_settings
+from bot.stream import stream_record
 
 
 def run(_arguments: argparse.Namespace) -> int:
@@ -60,6 +64,23 @@ def verify(arguments: argparse.Namespace) -> int:
     return verify_record(load_audit_settings(), unkeyed_until=arguments.unkeyed_until, expected=arguments.expect)
 
 
+def export(arguments: argparse.Namespace) -> int:
+    """Write the record, or a part of it, for other programs."""
+    choice = Choice(
+        since=arguments.since,
+        until=arguments.until,
+        people=tuple(arguments.person),
+        transaction=arguments.transaction,
+        states=tuple(State(state) for state in arguments.state),
+    )
+    return export_record(load_audit_settings(), arguments.format, arguments.to, choice)
+
+
+def stream(arguments: argparse.Namespace) -> int:
+    """Write the events as lines, for logs."""
+    return stream_record(load_audit_settings(), arguments.to, arguments.after, follow=arguments.follow)
+
+
 def show_version(_arguments: argparse.Namespace) -> int:
     """Say which version this is."""
     try:
@@ -99,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
         help="an event as Slack shows it, which the record must contain",
     )
     verifying.set_defaults(do=verify)
+    _add_export(auditing)
+    _add_stream(auditing)
     copying = commands.add_parser("backup", help="copy the database, while the bot runs")
     copying.add_argument("target", type=Path, help="a new file")
     copying.set_defaults(do=back_up)
@@ -108,6 +131,54 @@ def parser() -> argparse.ArgumentParser:
     restoring.set_defaults(do=put_back)
     commands.add_parser("version", help="say which version this is").set_defaults(do=show_version)
     return parser
+
+
+Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+
+
+def _add_export(auditing: Commands) -> None:
+    exporting = auditing.add_parser("export", help="write the record for a spreadsheet, a program, or Datasette")
+    exporting.add_argument("--format", choices=FORMS, required=True, help="csv and jsonl make a folder, sqlite a file")
+    exporting.add_argument("--to", type=Path, required=True, metavar="PATH", help="the new folder or file")
+    exporting.add_argument(
+        "--from", type=from_time, dest="since", metavar="TIME", help="requests to which something happened from then on"
+    )
+    exporting.add_argument(
+        "--until",
+        type=until_time,
+        metavar="TIME",
+        help="and before then; a day, such as 2026-11-30, counts whole (UTC)",
+    )
+    exporting.add_argument(
+        "--person", nargs="+", action="extend", default=[], metavar="U…", help="who asked for it or did something to it"
+    )
+    exporting.add_argument("--transaction", metavar="REF", help="an order number, a session id, or a request's own id")
+    exporting.add_argument(
+        "--state",
+        nargs="+",
+        action="extend",
+        default=[],
+        choices=[s.value for s in State],
+        metavar="S",
+        help="it is in",
+    )
+    exporting.set_defaults(do=export)
+
+
+def _add_stream(auditing: Commands) -> None:
+    streaming = auditing.add_parser("stream", help="write the events as JSON lines, for a SIEM")
+    streaming.add_argument("--to", type=Path, metavar="FILE", help="go on in this file; else standard output")
+    streaming.add_argument(
+        "--after", type=_sequence, default=0, metavar="SEQ", help="begin after this event, unless the file has lines"
+    )
+    streaming.add_argument("--follow", action="store_true", help="wait for new events, until told to stop")
+    streaming.set_defaults(do=stream)
+
+
+def _sequence(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise argparse.ArgumentTypeError(f"{text!r} is no sequence number")
+    return int(text)
 
 
 def main(words: Sequence[str] | None = None) -> int:
