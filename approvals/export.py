@@ -76,8 +76,14 @@ def _decimal(amount_minor: int | None, places: int | None) -> str | None:
 
 
 def event_line(row: Mapping[str, Any]) -> Record:
-    """An event for a log, as docs/event.schema.json has it: `data` is the text under the hash, `facts` is it read."""
+    """An event for a log, as docs/event.schema.json has it: `data` is the text under the hash, `facts` is it read.
+
+    Raises ValueError, KeyError or TypeError where the record holds what the bot never writes.
+    """
     event = record("events", row)
+    facts = json.loads(event["data"])
+    if not isinstance(facts, dict):
+        raise TypeError(f"the data of event {event['seq']} is no object")
     amount = {"decimal": event["amount_decimal"], "minor": event["amount_minor"], "currency": event["currency"]}
     return {
         "schema": SCHEMA,
@@ -85,7 +91,7 @@ def event_line(row: Mapping[str, Any]) -> Record:
         "request": event["request_id"],
         **{name: event[name] for name in ("from_state", "to_state", "version")},
         "amount": amount if amount["minor"] is not None else None,
-        "facts": dict(json.loads(event["data"])),
+        "facts": facts,
         **{name: event[name] for name in ("data", "key_id", "prev", "hash")},
     }
 

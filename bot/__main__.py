@@ -133,10 +133,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
-
-
-def _add_export(auditing: Commands) -> None:
+def _add_export(auditing: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     exporting = auditing.add_parser("export", help="write the record for a spreadsheet, a program, or Datasette")
     exporting.add_argument("--format", choices=FORMS, required=True, help="csv and jsonl make a folder, sqlite a file")
     exporting.add_argument("--to", type=Path, required=True, metavar="PATH", help="the new folder or file")
@@ -165,7 +162,7 @@ def _add_export(auditing: Commands) -> None:
     exporting.set_defaults(do=export)
 
 
-def _add_stream(auditing: Commands) -> None:
+def _add_stream(auditing: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     streaming = auditing.add_parser("stream", help="write the events as JSON lines, for a SIEM")
     streaming.add_argument("--to", type=Path, metavar="FILE", help="go on in this file; else standard output")
     streaming.add_argument(

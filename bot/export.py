@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -51,23 +51,22 @@ def export_record(settings: AuditSettings, form: str, target: Path, choice: Choi
 
 def from_time(text: str) -> str:
     """A day (its beginning, in UTC) or a moment, as a stored time."""
-    return later(_moment(text).isoformat())
+    return _stored(text, days=0)
 
 
 def until_time(text: str) -> str:
     """The end of a day, or a moment, as a stored time."""
-    return later(_moment(text, days=1).isoformat())
+    return _stored(text, days=1)
 
 
-def _moment(text: str, *, days: int = 0) -> datetime:
-    """`days` are added where it is a day. What has no offset is UTC."""
+def _stored(text: str, *, days: int) -> str:
+    """`days` are added where it is a day."""
     try:
         try:
-            day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+            moment = datetime.combine(date.fromisoformat(text), time(), UTC) + timedelta(days=days)
         except ValueError:
             moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return day + timedelta(days=days)
+        return later((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat())
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write 2026-11-24 or 2026-11-24T13:30Z") from None
 
