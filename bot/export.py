@@ -24,6 +24,7 @@ from approvals.store import Choice, Store, later
 from bot.acquaintance import CannotStart
 from bot.record import reading
 from bot.settings import AuditSettings
+from bot.told import Told, told_to_stop
 
 ABOUT = "export"  # the file, or the table, that says what was exported
 
@@ -33,15 +34,17 @@ def export_record(settings: AuditSettings, form: str, target: Path, choice: Choi
 
     `form`: one of FORMS. Raises CannotStart, and then nothing was written.
     """
-    with reading(settings) as store, _whole(target) as fresh:
-        seq, head = store.head()
-        about = {"made_at": store.now(), "head": f"{seq}:{head}", **_words(choice)}
-        try:
+    try:
+        with told_to_stop(), reading(settings) as store, _whole(target) as fresh:
+            seq, head = store.head()
+            about = {"made_at": store.now(), "head": f"{seq}:{head}", **_words(choice)}
             counts = FORMS[form](store, choice, fresh, about)
-        except sqlite3.Error as error:
-            raise CannotStart(f"{target} cannot be written: {error}; nothing was exported") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise CannotStart(f"a row of the record cannot be read ({error}); try audit verify") from None
+    except Told:
+        raise CannotStart(f"stopped before {target} was complete; nothing was exported") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise CannotStart(
+            f"a row of the record cannot be read ({error}); nothing was exported; run audit verify"
+        ) from None
     print(f"wrote {', '.join(f'{count} {table}' for table, count in counts.items())} to {target}; head {seq}:{head}")
     return 0
 
@@ -158,16 +161,22 @@ INDEXES: Mapping[str, tuple[str, ...]] = {
 
 def as_sqlite(store: Store, choice: Choice, file: Path, about: About) -> Counts:
     """A database with the same tables, linked, and the view with decimals that the bot's own has."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        database = Database(connection, execute_plugins=False)
-        database.execute("PRAGMA synchronous = OFF")  # what is cut short is thrown away
-        counts = {table: _fill(database, table, Counted(store, table, choice)) for table in TABLES}
-        database.table("requests").enable_fts(["reason", "detail"])
-        database.execute(VIEW)
-        facts = {**about, **{table: str(count) for table, count in counts.items()}}
-        rows = [{"name": name, "value": value} for name, value in facts.items()]
-        database.table(ABOUT).insert_all(rows, pk="name", strict=True)
-        database.execute("ANALYZE")
+    try:
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            return _fill_all(Database(connection, execute_plugins=False), store, choice, about)
+    except sqlite3.Error as error:
+        raise CannotStart(f"{file.name} cannot be written: {error}; nothing was exported") from None
+
+
+def _fill_all(database: Database, store: Store, choice: Choice, about: About) -> Counts:
+    database.execute("PRAGMA synchronous = OFF")  # what is cut short is thrown away
+    counts = {table: _fill(database, table, Counted(store, table, choice)) for table in TABLES}
+    database.table("requests").enable_fts(["reason", "detail"])
+    database.execute(VIEW)
+    facts = {**about, **{table: str(count) for table, count in counts.items()}}
+    rows = [{"name": name, "value": value} for name, value in facts.items()]
+    database.table(ABOUT).insert_all(rows, pk="name", strict=True)
+    database.execute("ANALYZE")
     return counts
 
 
@@ -212,8 +221,6 @@ def _whole(target: Path) -> Iterator[Path]:
             _sync(target.parent)
     except OSError as error:
         raise CannotStart(f"{target} cannot be written: {error.strerror}; nothing was exported") from None
-    except KeyboardInterrupt:
-        raise CannotStart(f"stopped before {target} was complete; nothing was exported") from None
 
 
 def _check_free(target: Path) -> None:

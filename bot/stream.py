@@ -10,13 +10,11 @@ import fcntl
 import json
 import os
 import select
-import signal
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
 from approvals.export import SCHEMA, as_line, event_line
@@ -24,6 +22,7 @@ from approvals.store import Store
 from bot.acquaintance import CannotStart
 from bot.record import reading
 from bot.settings import AuditSettings
+from bot.told import Told, told_to_stop
 
 POLL_SECONDS = 1.0
 BATCH_EVENTS = 500  # at once in memory
@@ -45,24 +44,26 @@ def stream_record(settings: AuditSettings, to: Path | None, after: int, *, follo
 
     `after`: where to begin, unless the file has lines. Raises CannotStart.
     """
-    with _output(to) as output, _until_told(follow):
-        place = output.place
-        if place is None:
-            with reading(settings) as store:
-                place = _place(store, after)
-        while True:
-            with reading(settings) as store:
-                place = _catch_up(store, output, place)
-            if not follow or output.is_gone_within(POLL_SECONDS):
-                return 0
+    try:
+        with told_to_stop(), _output(to) as output:
+            place = output.place or _begin(settings, after)
+            while True:
+                with reading(settings) as store:
+                    place = _catch_up(store, output, place)
+                if not follow or output.is_gone_within(POLL_SECONDS):
+                    return 0
+    except Told:
+        if not follow:
+            raise CannotStart("stopped before all events were written; it can go on") from None
     return 0
 
 
-def _place(store: Store, seq: int) -> Place:
-    found = store.hash_of(seq)
-    if found is None:
-        raise CannotStart(f"the record has no event {seq}; it ends at {store.head()[0]}")
-    return Place(seq, found)
+def _begin(settings: AuditSettings, after: int) -> Place:
+    with reading(settings) as store:
+        found = store.hash_of(after)
+        if found is None:
+            raise CannotStart(f"the record has no event {after}; it ends at {store.head()[0]}")
+        return Place(after, found)
 
 
 def _catch_up(store: Store, output: Output, place: Place) -> Place:
@@ -80,33 +81,6 @@ def _catch_up(store: Store, output: Output, place: Place) -> Place:
             place = Place(row["seq"], row["hash"])
         output.settle()
     return place
-
-
-# --- told to stop
-
-
-class Told(BaseException):
-    """A signal said so."""
-
-
-@contextmanager
-def _until_told(follow: bool) -> Iterator[None]:
-    """Ends quietly at SIGTERM and SIGINT, wherever it waits, also where nobody takes what it writes."""
-    numbers = (signal.SIGTERM, signal.SIGINT) if follow else ()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise Told
-
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    except Told:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # --- where the lines go

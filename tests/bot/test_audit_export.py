@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import closing
@@ -228,6 +232,30 @@ def test_a_record_that_cannot_be_read_to_its_end_leaves_nothing(
     with pytest.raises(CannotStart, match="audit verify"):
         export_record(settings, form, tmp_path / "out", Choice())
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_half_way_it_leaves_nothing(desk: Desk, tmp_path: Path, number: signal.Signals) -> None:
+    """The real process, while it writes."""
+    with desk.store.transaction():
+        for seq in range(5_000):
+            desk.store.record("alarm", "bot", data={"why": "x" * 100, "number": seq})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bot", "audit", "export", "--format", "csv", "--to", "out"],
+        env={"DATABASE_URL": f"sqlite:///{desk.path}", "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not has_begun(tmp_path):
+        time.sleep(0.001)
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=20)
+    assert (process.returncode, b"nothing was exported" in complaint, complaint.count(b"\n")) == (2, True, 1)
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def has_begun(folder: Path) -> bool:
+    return any(path.stat().st_size for path in folder.glob(".out.*/out/events.csv"))
 
 
 def test_a_missing_or_unreadable_database_makes_no_export(tmp_path: Path) -> None:
