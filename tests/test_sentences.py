@@ -34,6 +34,7 @@ ELSEWHERE = {
     "bot/backup.py": "the command line",
     "bot/demo.py": "the command line",
     "bot/doctor.py": "the command line",
+    "bot/export.py": "the command line",
     "bot/settings.py": "errors of the settings",
     "bot/web.py": "what HTTP answers to programs",
     "bot/webhook.py": "what HTTP answers to programs",
@@ -45,6 +46,7 @@ NOT_FOR_PEOPLE = {
     "LookupError",
     "RuntimeError",
     "SlackDown",
+    "TypeError",
     "ValueError",
     "compile",  # of a regular expression
     "execute",
