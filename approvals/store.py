@@ -307,6 +307,48 @@ class Store:
     def event(self, seq: int) -> Event:
         return Event(**self.rows("SELECT * FROM events WHERE seq = :seq", seq=seq)[0])
 
+    # --- what a report of a period needs; from `start` on, before `end`
+
+    def asked_between(self, start: str, end: str) -> list[Request]:
+        """What was asked, first asked first."""
+        return self.select("created_at >= :start AND created_at < :end ORDER BY created_at, id", start=start, end=end)
+
+    def succeeded_between(self, start: str, end: str) -> list[Request]:
+        """What was proven done, first done first."""
+        return self.select(
+            "state = 'succeeded' AND state_at >= :start AND state_at < :end ORDER BY state_at, id", start=start, end=end
+        )
+
+    def events_between(self, start: str, end: str) -> Iterator[Event]:
+        """The events, first to last; one row at a time."""
+        rows = self.database.query("SELECT * FROM events WHERE at >= ? AND at < ? ORDER BY seq", [start, end])
+        return (Event(**row) for row in rows)
+
+    def approval_waits(self, start: str, end: str) -> list[tuple[str, str]]:
+        """For each request that people brought to its quorum: when its card was made, and when the quorum was there."""
+        rows = self.rows(
+            "SELECT min(events.at) AS shown_at, quorum_at FROM requests JOIN events ON events.request_id = requests.id"
+            " WHERE quorum_at >= :start AND quorum_at < :end AND approvals_needed > 0"
+            " AND events.from_state = 'checking' AND events.to_state = 'pending' GROUP BY requests.id",
+            start=start,
+            end=end,
+        )
+        return [(row["shown_at"], row["quorum_at"]) for row in rows]
+
+    def account(self) -> str | None:
+        """The base URL of the Ottu that the database was made for; None where no event says so."""
+        made = self.rows("SELECT data FROM events WHERE kind = 'database_created' ORDER BY seq LIMIT 1")
+        return json.loads(made[0]["data"]).get("ottu_base_url") if made else None
+
+    def ever_in(self, state: State, *, before: str) -> list[str]:
+        """The requests that were ever brought into that state, before that time."""
+        rows = self.rows(
+            "SELECT DISTINCT request_id AS id FROM events WHERE to_state = :state AND at < :before ORDER BY id",
+            state=state.value,
+            before=before,
+        )
+        return [row["id"] for row in rows]
+
     def head(self) -> tuple[int, str]:
         """Sequence and hash of the last event."""
         last = self.rows("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
