@@ -17,9 +17,9 @@ class Way(StrEnum):
 
     WEBHOOK = "webhook"  # a signed word of Ottu's
     READING = "reading"  # what Ottu showed when it was asked
-    SENT_AGAIN = "sent again"  # the answer to one more send with the same key
-    LATE_ANSWER = "late answer"  # the answer to the first send, after all
-    TWO_PEOPLE = "two people"  # one proposed, another confirmed
+    SENT_AGAIN = "sent_again"  # the answer to one more send with the same key
+    LATE_ANSWER = "late_answer"  # the answer to the first send, after all
+    TWO_PEOPLE = "two_people"  # one proposed, another confirmed
     TIME = "time"  # a queued one of which the bank said nothing for too long
     RESTORED = "restored"  # the database was put back from a copy
 
@@ -45,7 +45,8 @@ class Spell:
     ended_as: State | None = None
     way: Way | None = None
     people: tuple[str, ...] = ()
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()  # of each of the people; else what the bot wrote down of it
+    reference_number: str | None = None  # where the end brought one
 
     @property
     def lasted_seconds(self) -> float:
@@ -89,7 +90,8 @@ def _ended(spell: Spell, event: Event) -> Spell:
         ended_as=State(event.to_state or ""),
         way=_way(event, facts),
         people=people,
-        evidence=evidence or tuple(filter(None, (_because(event), _reference(facts)))),
+        evidence=evidence or tuple(filter(None, [_because(event)])),
+        reference_number=facts.get("set", {}).get("reference_number"),
         proposed_by=None,
     )
 
@@ -99,11 +101,6 @@ def _word(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not facts.get("confirms"):
         return (), ()
     return tuple(map(str, facts["by"])), tuple(map(str, facts["evidence"]))
-
-
-def _reference(facts: Mapping[str, Any]) -> str:
-    number = facts.get("set", {}).get("reference_number")
-    return f"reference number {number}" if number else ""
 
 
 def _way(event: Event, facts: Mapping[str, Any]) -> Way:

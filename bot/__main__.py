@@ -81,6 +81,13 @@ def stream(arguments: argparse.Namespace) -> int:
     return stream_record(load_audit_settings(), arguments.to, arguments.after, follow=arguments.follow)
 
 
+def report_month(arguments: argparse.Namespace) -> int:
+    """Write one month of the record as a page."""
+    from bot.report import report  # only here: nothing else draws
+
+    return report(load_audit_settings(), month=arguments.month, to=arguments.to, unkeyed_until=arguments.unkeyed_until)
+
+
 def show_version(_arguments: argparse.Namespace) -> int:
     """Say which version this is."""
     try:
@@ -106,14 +113,15 @@ def parser() -> argparse.ArgumentParser:
     )
     policy.add_parser("check", help="is it right, and who can approve what").set_defaults(do=check_policy)
     auditing = commands.add_parser("audit", help="about the record").add_subparsers(metavar="command", required=True)
-    verifying = auditing.add_parser("verify", help="is the record whole and unaltered")
-    verifying.add_argument(
+    keyed = argparse.ArgumentParser(add_help=False)
+    keyed.add_argument(
         "--unkeyed-until",
         type=int,
         default=0,
         metavar="SEQ",
         help="AUDIT_KEY was set after this event; known to you only",
     )
+    verifying = auditing.add_parser("verify", parents=[keyed], help="is the record whole and unaltered")
     verifying.add_argument(
         "--expect",
         metavar="SEQ:HASH",
@@ -122,6 +130,12 @@ def parser() -> argparse.ArgumentParser:
     verifying.set_defaults(do=verify)
     _add_export(auditing)
     _add_stream(auditing)
+    reporting = auditing.add_parser("report", parents=[keyed], help="one month as a page to look at")
+    reporting.add_argument("--month", required=True, metavar="YYYY-MM", help="in UTC, such as 2026-11")
+    reporting.add_argument(
+        "--to", metavar="FILE", help="a new file; - is standard output; else ottu-report-YYYY-MM.html"
+    )
+    reporting.set_defaults(do=report_month)
     copying = commands.add_parser("backup", help="copy the database, while the bot runs")
     copying.add_argument("target", type=Path, help="a new file")
     copying.set_defaults(do=back_up)
