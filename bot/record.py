@@ -21,7 +21,7 @@ def reading(settings: AuditSettings) -> Iterator[Store]:
     if not path.is_file():
         raise CannotStart(f"DATABASE_URL {path} is not there; name the database that is to be read")
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         try:
             connection.execute("BEGIN")
             yield Store(Database(connection, execute_plugins=False), ChainKey(settings.key))
