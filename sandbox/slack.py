@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
@@ -34,6 +35,7 @@ from sandbox.slack_api import handle_api
 from sandbox.slack_control import add_control
 from sandbox.slack_delivery import Ack, Delivery, Outbox
 from sandbox.slack_dispatch import Dispatcher
+from sandbox.slack_export import write_export
 from sandbox.slack_forms import form_values, pick
 from sandbox.slack_records import Channel, Fault, Impossible, Json, Message, Person, View, interactive
 from sandbox.slack_render import transcript
@@ -216,6 +218,17 @@ class Slack:
         """Write an ordinary message."""
         self._present(user, channel, crafted=False)
         return self.state.post(channel, user, text, thread_ts=thread_ts)
+
+    def post_as_app(self, user: str, channel: str, text: str, *, app_id: str, bot_id: str, **content: Any) -> Message:
+        """Let another app, whose bot is the account `user`, post a message: `blocks`, `metadata`, `thread_ts`."""
+        self._present(user, channel, crafted=False)
+        message = self.state.post(channel, user, text, **content)
+        message.other_app = (app_id, bot_id)
+        return message
+
+    def export(self, folder: Path, *, with_metadata: bool = True) -> None:
+        """Write the history of the channels as Slack's export does."""
+        write_export(self.state, folder, with_metadata=with_metadata)
 
     async def resend(self, delivery: Delivery | None = None) -> Ack:
         """Deliver the last payload (or `delivery`) once more: the same trigger id and, over HTTP, the same request."""

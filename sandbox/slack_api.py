@@ -62,6 +62,7 @@ METHODS = {
     ),
     "chat.postMessage": _method(slack_chat.post_message, f"{_CONTENT} thread_ts reply_broadcast", "chat:write"),
     "chat.update": _method(slack_chat.update, f"{_CONTENT} ts", "chat:write"),
+    "chat.delete": _method(slack_chat.delete, "channel ts", "chat:write"),
     "chat.postEphemeral": _method(slack_chat.post_ephemeral, f"{_CONTENT} user thread_ts", "chat:write"),
     "chat.getPermalink": _method(slack_chat.get_permalink, "channel message_ts"),
     "views.open": _method(slack_views.open_view, "trigger_id view"),

@@ -71,10 +71,14 @@ def public(state: State, message: Message, *, with_metadata: bool = False) -> Js
     shown["team"] = state.team_id
     if message.user == state.bot_user:
         shown |= {"bot_id": state.bot_id, "app_id": state.app_id}
+    elif message.other_app:
+        shown |= {"app_id": message.other_app[0], "bot_id": message.other_app[1]}
+    if message.is_tombstone:
+        shown |= {"subtype": "tombstone", "hidden": True}
     if message.blocks:
         shown["blocks"] = message.blocks
     if message.edits:
-        shown["edited"] = {"user": state.bot_id, "ts": message.ts}
+        shown["edited"] = {"user": state.bot_id, "ts": message.edited_ts}
     if with_metadata and message.metadata is not None:
         shown["metadata"] = message.metadata
     if message.is_reply:
@@ -162,6 +166,18 @@ def update(state: State, arguments: Json) -> Json:
     state.edit(message, text, content.blocks or (), metadata)
     shown = public(state, message, with_metadata=True)
     return {"channel": channel.id, "ts": message.ts, "text": text, "message": shown}
+
+
+def delete(state: State, arguments: Json) -> Json:
+    """chat.delete, of the app's own messages."""
+    channel = writable(state, arguments.get("channel"))
+    message = state.find(channel.id, str(arguments.get("ts")))
+    if message is None:
+        raise ApiError("message_not_found")
+    if message.user != state.bot_user:
+        raise ApiError("cant_delete_message")
+    state.delete(message)
+    return {"channel": channel.id, "ts": message.ts}
 
 
 def post_ephemeral(state: State, arguments: Json) -> Json:

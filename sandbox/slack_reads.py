@@ -156,7 +156,7 @@ def conversations_history(state: State, arguments: Json) -> Json:
 def conversations_replies(state: State, arguments: Json) -> Json:
     """conversations.replies: the thread's first message, then its replies, oldest first."""
     channel = _readable(state, arguments)
-    root = state.find(channel.id, str(arguments.get("ts")))
+    root = state.find(channel.id, str(arguments.get("ts")), tombstone=True)
     if root is None:
         raise ApiError("thread_not_found")
     replies = [reply for reply in state.replies(channel.id, root.ts) if _within(reply.ts, arguments)]

@@ -58,7 +58,10 @@ class Channel:
 
 @dataclass
 class Message:
-    """One message. `ephemeral_to` names its only reader; `edits` holds the earlier text, blocks and metadata."""
+    """One message. `ephemeral_to` names its only reader; `edits` holds the earlier text, blocks and metadata.
+
+    `other_app` is the app that posted it (app id, bot id), where that is not the installed one.
+    """
 
     channel: str
     ts: str
@@ -70,6 +73,9 @@ class Message:
     reply_broadcast: bool = False
     ephemeral_to: str | None = None
     edits: list[Json] = field(default_factory=list)
+    edited_ts: str | None = None
+    other_app: tuple[str, str] | None = None
+    is_tombstone: bool = False  # it was deleted; Slack keeps its place, because it has replies
 
     @property
     def is_reply(self) -> bool:

@@ -28,6 +28,7 @@ from sandbox.slack_records import (
 
 TRIGGER_SECONDS = 3.0  # Slack: "You have 3 seconds to use it"
 RESPONSE_URL_SECONDS = 1800.0  # Slack: "up to 5 times within 30 minutes"
+TOMBSTONE_USER, TOMBSTONE_TEXT = "USLACKBOT", "This message was deleted."
 LOG_MAX = 10_000  # calls, deliveries and failures that are remembered
 
 # What the bot's manifest asks for; a test takes one away to see what breaks.
@@ -160,12 +161,27 @@ class State:
         before = {"text": message.text, "blocks": message.blocks, "metadata": message.metadata}
         message.edits.append(copy.deepcopy(before))
         message.text, message.blocks, message.metadata = text, list(blocks), metadata
+        message.edited_ts = self.new_ts()
         self.changed()
 
-    def find(self, channel: str, ts: str, *, ephemeral: bool = False) -> Message | None:
-        """The message `ts` of `channel`; ephemeral ones only when asked for."""
+    def delete(self, message: Message) -> None:
+        """Take `message` away. As in Slack, the first of a thread leaves a tombstone, until the replies go too."""
+        if not message.is_reply and self.replies(message.channel, message.ts):
+            message.user, message.text, message.is_tombstone = TOMBSTONE_USER, TOMBSTONE_TEXT, True
+            message.blocks, message.metadata, message.edits, message.other_app = [], None, [], None
+        else:
+            self.messages.remove(message)
+            root = self.find(message.channel, message.thread_ts or "", tombstone=True)
+            if root is not None and root.is_tombstone and not self.replies(root.channel, root.ts):
+                self.messages.remove(root)
+        self.changed()
+
+    def find(self, channel: str, ts: str, *, ephemeral: bool = False, tombstone: bool = False) -> Message | None:
+        """The message `ts` of `channel`; ephemeral ones, and what is left of a deleted one, only when asked for."""
         for message in reversed(self.messages):
-            if message.channel == channel and message.ts == ts and (ephemeral or message.ephemeral_to is None):
+            if message.channel == channel and message.ts == ts:
+                if (message.ephemeral_to and not ephemeral) or (message.is_tombstone and not tombstone):
+                    continue
                 return message
         return None
 
