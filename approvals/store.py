@@ -175,6 +175,10 @@ class Store:
             Request(**{**row, "operation": Operation(row["operation"]), "state": State(row["state"])}) for row in rows
         ]
 
+    def channels(self) -> list[str]:
+        """Every channel in which something was asked for."""
+        return [str(row["channel"]) for row in self.rows("SELECT DISTINCT channel FROM requests ORDER BY channel")]
+
     def in_states(self, *states: State) -> list[Request]:
         return self.select(f"state IN ({', '.join(repr(s.value) for s in states)}) ORDER BY created_at, id")
 
@@ -303,6 +307,10 @@ class Store:
         else:
             rows = self.database.query("SELECT * FROM events WHERE request_id = ? ORDER BY seq", [request_id])
         return (Event(**row) for row in rows)
+
+    def events_of_kind(self, kind: str) -> list[Event]:
+        """All events of a rare kind, such as `alarm`, first to last."""
+        return [Event(**row) for row in self.rows("SELECT * FROM events WHERE kind = :kind ORDER BY seq", kind=kind)]
 
     def event(self, seq: int) -> Event:
         return Event(**self.rows("SELECT * FROM events WHERE seq = :seq", seq=seq)[0])

@@ -17,9 +17,10 @@ from bot.acquaintance import CannotStart
 from bot.app import Bot
 from bot.audit import verify_record
 from bot.backup import backup, restore
+from bot.channel_audit import Options, audit_channel
 from bot.doctor import doctor, policy_check
 from bot.export import FORMS, export_record, from_time, until_time
-from bot.settings import SettingsError, load_audit_settings, load_settings
+from bot.settings import SettingsError, load_audit_settings, load_channel_audit_settings, load_settings
 from bot.stream import stream_record
 
 
@@ -88,6 +89,13 @@ def report_month(arguments: argparse.Namespace) -> int:
     return report(load_audit_settings(), month=arguments.month, to=arguments.to, unkeyed_until=arguments.unkeyed_until)
 
 
+def compare_channels(arguments: argparse.Namespace) -> int:
+    """Compare what the channels show with the record."""
+    settings = load_channel_audit_settings(live=arguments.export is None)
+    options = Options(arguments.export, arguments.state, arguments.whole, arguments.fresh, arguments.json)
+    return audit_channel(settings, options)
+
+
 def show_version(_arguments: argparse.Namespace) -> int:
     """Say which version this is."""
     try:
@@ -136,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
         "--to", metavar="FILE", help="a new file; - is standard output; else ottu-report-YYYY-MM.html"
     )
     reporting.set_defaults(do=report_month)
+    _add_channel(auditing)
     copying = commands.add_parser("backup", help="copy the database, while the bot runs")
     copying.add_argument("target", type=Path, help="a new file")
     copying.set_defaults(do=back_up)
@@ -190,6 +199,31 @@ def _sequence(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise argparse.ArgumentTypeError(f"{text!r} is no sequence number")
     return int(text)
+
+
+def _add_channel(auditing: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    comparing = auditing.add_parser("channel", help="do the channels show what the record says")
+    comparing.add_argument("--export", type=Path, metavar="FOLDER", help="an unpacked Slack export, instead of Slack")
+    comparing.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where an interrupted reading goes on from; default beside the database",
+    )
+    comparing.add_argument(
+        "--whole",
+        action="store_true",
+        help="the channels keep everything: what is not there is missing, not beyond reach",
+    )
+    comparing.add_argument(
+        "--fresh",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="so long a message may lag behind the record (120)",
+    )
+    comparing.add_argument("--json", action="store_true", help="print the findings as JSON")
+    comparing.set_defaults(do=compare_channels)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ import uuid
 from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,14 +70,19 @@ def new_tracking_key() -> str:
 
 def read_policy(settings: Settings) -> Policy:
     """Raises CannotStart where there is no policy file, or a wrong one."""
+    return policy_of(settings.policy_file, loopback=settings.ottu_on_loopback)
+
+
+def policy_of(path: Path, *, loopback: bool) -> Policy:
+    """The policy in a file; `loopback`: times may be short, because Ottu is a stand-in. Raises CannotStart."""
     try:
-        policy = load(settings.policy_file.read_text(encoding="utf-8"), loopback=settings.ottu_on_loopback)
+        policy = load(path.read_text(encoding="utf-8"), loopback=loopback)
     except (OSError, UnicodeDecodeError) as error:
         raise CannotStart(
-            f"POLICY_FILE {settings.policy_file} cannot be read ({type(error).__name__}); copy policy.example.toml"
+            f"POLICY_FILE {path} cannot be read ({type(error).__name__}); copy policy.example.toml"
         ) from None
     except PolicyError as error:
-        raise CannotStart(f"{settings.policy_file}: {error}") from None
+        raise CannotStart(f"{path}: {error}") from None
     return policy
 
 

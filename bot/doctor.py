@@ -30,7 +30,7 @@ SCOPES = {
     "chat:write": "cards, results and private answers",
     "users:read": "who presses a button",
     "usergroups:read": "user groups in the policy",
-    "channels:history": "finding a card again after a crash",
+    "channels:history": "finding a card again after a crash, and `audit channel`",
     "groups:history": "the same in private channels",
     "channels:read": "is the bot in its channels",
     "groups:read": "the same for private channels",

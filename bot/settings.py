@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 DATABASE_URL_DEFAULT = "sqlite:///ottu-bot.db"
+POLICY_FILE_DEFAULT = "policy.toml"
 SLACK_API_URL_DEFAULT = "https://slack.com/api/"
 AUDIT_KEY_CHARACTERS_MINIMUM = 16
 VALUE_CHARACTERS_MAXIMUM = 10_000
@@ -124,6 +125,16 @@ class AuditSettings:
     key: bytes = field(repr=False)  # empty: the chain is not keyed
 
 
+@dataclass(frozen=True)
+class ChannelAuditSettings:
+    """What somebody needs who compares the channels with the record; the token only where Slack is asked."""
+
+    record: AuditSettings
+    policy_file: Path
+    slack_api_url: str  # with its last slash
+    slack_bot_token: SecretStr | None
+
+
 def load_settings() -> Settings:
     """The settings of this process, with `.env` from the working directory. Raises SettingsError."""
     return read_settings(os.environ, _dotenv())
@@ -137,6 +148,19 @@ def load_audit_settings() -> AuditSettings:
     path = _database_path(values.get("DATABASE_URL", DATABASE_URL_DEFAULT))
     key = _audit_key(values)
     return AuditSettings(path, _state_directory(values, path), key.get_secret_value().encode() if key else b"")
+
+
+def load_channel_audit_settings(*, live: bool) -> ChannelAuditSettings:
+    """The same and what reading the channels needs; `live`: from Slack, not from an export. Raises SettingsError."""
+    given = {**_dotenv(), **os.environ}
+    names = ("SLACK_BOT_TOKEN", "SLACK_API_URL", "POLICY_FILE")
+    values = {name: value for name in names if (value := _value(name, given)) is not None}
+    return ChannelAuditSettings(
+        record=load_audit_settings(),
+        policy_file=Path(values.get("POLICY_FILE", POLICY_FILE_DEFAULT)),
+        slack_api_url=_slack_api_url(values.get("SLACK_API_URL", SLACK_API_URL_DEFAULT)),
+        slack_bot_token=_token(values, "SLACK_BOT_TOKEN", "xoxb-") if live else None,
+    )
 
 
 def _state_directory(values: Mapping[str, str], database_path: Path) -> Path:
@@ -179,7 +203,7 @@ def _settings(values: Mapping[str, str], files: Mapping[str, Path]) -> Settings:
         ottu_password=_secret(values, "OTTU_PASSWORD"),
         ottu_webhook_key=_secret(values, "OTTU_WEBHOOK_KEY"),
         database_path=path,
-        policy_file=Path(values.get("POLICY_FILE", "policy.toml")),
+        policy_file=Path(values.get("POLICY_FILE", POLICY_FILE_DEFAULT)),
         audit_key=_audit_key(values),
         state_directory=_state_directory(values, path),
         host=values.get("HOST", "127.0.0.1"),

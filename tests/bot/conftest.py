@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from approvals.alarms import raise_alarm
 from bot.log import QUIET
-from tests.bot.world import World, a_world
+from tests.bot.channels import begun
+from tests.bot.world import AUDIT, BOB, World, a_world
 
 
 @pytest.fixture(autouse=True)
@@ -40,4 +42,21 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """The bot, running, once in each connection mode."""
     async with a_world(tmp_path, request.param) as world:
+        yield world
+
+
+@pytest.fixture
+async def told(tmp_path: Path) -> AsyncIterator[World]:
+    """A refund that is done, one that is rejected and one that waits; an alarm; the day's head; nobody writing."""
+    async with a_world(tmp_path) as world:
+        begun(world)
+        await world.approved("refund ORD123 5.000")
+        await world.until(world.results)
+        rejected = await world.ask("refund USD55 9.00")
+        await world.type(BOB, f"reject {rejected.id} duplicate of ticket 7")
+        await world.until(lambda: len(world.results()) == 2)
+        await world.ask("refund JPY100 700")
+        raise_alarm(world.store, world.running.work, "Somebody else acted.", {"amount": "3.000 KWD"})
+        await world.until(lambda: any("Alarm" in message.text for message in world.slack.messages(AUDIT)))
+        await world.quiet()
         yield world

@@ -1,0 +1,277 @@
+"""`audit channel`: finds nothing where nothing is wrong, says what it cannot see, and gets through a slow Slack."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from approvals.request import State
+from bot.acquaintance import CannotStart
+from bot.channel_messages import EMOJI
+from bot.words import SYMBOLS
+from tests.bot.channels import audited, begun
+from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, World, a_world, with_timing
+
+ROOT = Path(__file__).parents[2]
+NOT_REACHED = "older than the oldest message that was reached"
+
+
+def test_every_symbol_of_a_card_is_known_by_the_name_that_slack_stores() -> None:
+    assert {symbol.rstrip("\ufe0f") for symbol in SYMBOLS.values()} <= EMOJI.keys()
+
+
+async def history(world: World) -> None:
+    """All that can stand in a channel: paused, two approvals, repeated, unknown, closed by hand, queued, withdrawn."""
+    begun(world)
+    await world.type(CEM, "pause a closing of the books over 5.000 KWD")
+    await world.told_something(CEM, "Paused")
+    waiting = await world.approved("refund ORD123 5.000")
+    await world.reaches(State.APPROVED, waiting.id)
+    assert (await audited(world)).told() == []
+    await world.resume(CEM)
+    await world.reaches(State.SUCCEEDED, waiting.id, hurry=("execute",))
+    two = await world.ask("refund Q42 16.000 reason: the *first* <of> two & https://example.com")
+    await world.press(BOB, "approve", world.card(two.id))
+    await world.press(BOB, "unapprove", world.card(two.id))
+    await world.press(BOB, "approve", world.card(two.id))
+    await world.press(CEM, "approve", world.card(two.id))
+    await world.reaches(State.QUEUED, two.id)
+    world.ottu.fault("drop_before", match="USD55")
+    lost = await world.approved("refund USD55 9.00")
+    await world.reaches(State.UNKNOWN, lost.id)
+    await world.until(lambda: any(e.kind == "reading" for e in world.store.events(lost.id)), hurry=("close",))
+    await world.type(CEM, f"close {lost.id} failed looked in the dashboard, <@{ALICE}> saw 9.00 USD")
+    await world.until(lambda: any(e.kind == "close_proposed" for e in world.store.events(lost.id)))
+    await world.quiet()
+    assert (await audited(world)).told() == []
+    await world.type(BOB, f"close {lost.id} failed the gateway shows nothing")
+    await world.reaches(State.FAILED, lost.id)
+    back = await world.ask("refund JPY100 700")
+    await world.type(ALICE, f"withdraw {back.id}")
+    await world.reaches(State.WITHDRAWN, back.id)
+    await world.ask("refund ORD123 5.000")
+    await world.type(ALICE, "refund ORD123 99.000")  # refused: it never gets a card
+    await world.quiet()
+
+
+FAST = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
+
+
+async def test_whatever_happened_a_true_history_agrees(tmp_path: Path) -> None:
+    """From Slack, and from exports with and without metadata."""
+    async with a_world(tmp_path, policy=FAST) as world:
+        world.ottu.configure(throttle_scale=0.00005)
+        await history(world)
+        world.slack.export(tmp_path / "whole")
+        world.slack.export(tmp_path / "bare", with_metadata=False)
+        for export in (None, tmp_path / "whole", tmp_path / "bare"):
+            one = await audited(world, export=export)
+            assert one.found["differences"] == one.found["beyond_reach"] == one.found["other_words"] == []
+            assert one.status == 0
+            assert one.found["counts"]["card"] == 5
+            assert one.found["counts"]["result"] == 4
+
+
+async def test_an_export_without_metadata_is_compared_by_what_it_shows(told: World, tmp_path: Path) -> None:
+    world = told
+    message = world.results()[0]
+    message.text = message.text.replace("5.000", "6.000")
+    message.blocks[0]["text"]["text"] = message.blocks[0]["text"]["text"].replace("5.000", "6.000")
+    world.slack.export(tmp_path / "bare", with_metadata=False)
+    found = await audited(world, export=tmp_path / "bare")
+    assert found.told() == [("differs", "result", "amount"), ("differs", "result", "state")]
+    assert found.found["differences"][0]["link"] is None
+
+
+async def test_an_export_that_ended_earlier_says_so(told: World, tmp_path: Path) -> None:
+    """What happened after the last message in it need not be there, and a card that moved on since is not behind."""
+    world = told
+    world.slack.export(tmp_path / "export")
+    await world.press(BOB, "approve", world.card(world.requests()[2].id))
+    await world.until(lambda: len(world.results()) == 3)
+    found = await audited(world, export=tmp_path / "export")
+    assert found.found["differences"] == []
+
+
+@pytest.mark.parametrize("content", [None, "{}", "not json", "[[[["])
+async def test_what_is_no_export_is_refused(told: World, tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "channels.json").write_text(content)
+    with pytest.raises(CannotStart, match=r"channels\.json"):
+        await audited(told, export=tmp_path)
+
+
+async def test_an_export_never_leads_out_of_its_folder(told: World, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "channels.json").write_text(json.dumps([{"id": GEN, "name": "../payments"}]))
+    (tmp_path / "payments").mkdir()
+    (tmp_path / "payments" / "2026-01-01.json").write_text("no json")
+    found = await audited(told, export=tmp_path / "export")
+    assert {channel["unreadable"] for channel in found.found["channels"]} == {"it is not in the export"}
+
+
+# --- what cannot be seen
+
+
+async def test_what_retention_removed_is_beyond_reach_unless_nothing_was_removed(told: World) -> None:
+    second = told.cards()[1]
+    told.slack.state.messages[:] = [m for m in told.slack.state.messages if m.channel != GEN or m.ts >= second.ts]
+    found = await audited(told)
+    assert (found.status, found.told()) == (0, [])
+    assert found.beyond() == {("card", NOT_REACHED), ("result", NOT_REACHED)}
+    assert {one["request"] for one in found.found["beyond_reach"]} == {told.requests()[0].id}
+    strict = await audited(told, whole=True)
+    assert strict.told() == [("missing", "card", None), ("missing", "result", None)]
+
+
+@pytest.mark.parametrize(("private", "why"), [(False, "not_in_channel"), (True, "channel_not_found")])
+async def test_a_channel_that_the_bot_has_left_is_beyond_reach(told: World, private: bool, why: str) -> None:
+    told.slack.add_channel(GEN, "payments", [ALICE, BOB], is_private=private)
+    found = await audited(told)
+    assert (found.status, found.told()) == (0, [])
+    assert {one["why"] for one in found.found["beyond_reach"]} == {f"the channel cannot be read: {why}"}
+    assert {one["request"] for one in found.found["beyond_reach"]} == {request.id for request in told.requests()}
+
+
+async def test_a_missing_scope_is_no_clean_audit(told: World) -> None:
+    told.slack.state.scopes.discard("channels:history")
+    with pytest.raises(CannotStart, match="missing_scope"):
+        await audited(told)
+
+
+async def test_a_channel_that_the_policy_no_longer_names_is_read_too(told: World) -> None:
+    told.policy = told.policy.replace('requests = ["C01GEN"]', 'requests = ["C09OTHER"]')
+    assert (await audited(told)).found["counts"]["card"] == 3
+
+
+# --- a card that lags
+
+
+async def test_a_card_behind_its_row_is_behind_but_not_at_once(told: World) -> None:
+    told.slack.fault("chat.update", "500", times=1000)
+    waiting = told.requests()[2]
+    await told.press(BOB, "approve", told.card(waiting.id))
+    await told.until(lambda: len(told.results()) == 3)
+    assert (await audited(told, fresh=60)).told() == []
+    found = await audited(told)
+    assert found.told() == [("behind", "card", None)]
+    assert "the card shows version 2, the record is at version 5" in found.found["differences"][0]["sentence"]
+
+
+# --- a slow Slack
+
+
+def talk(world: World, count: int) -> None:
+    for number in range(count):
+        world.slack.say(ALICE, GEN, f"something else, {number}")
+
+
+async def test_slack_is_asked_as_slowly_as_it_wants(told: World) -> None:
+    """429 in the middle of a history, of a thread and of the introduction, and an answer that is lost."""
+    talk(told, 450)
+    for method, kind in {
+        "auth.test": "ratelimited",
+        "conversations.history": "ratelimited",
+        "conversations.replies": "500",
+    }.items():
+        told.slack.fault(method, kind, seconds=2)
+    begun_at = time.monotonic()
+    assert (await audited(told)).told() == []
+    assert time.monotonic() - begun_at > 4
+    assert told.slack.state.faults == []
+    read = [call for call in told.slack.state.calls if call.method == "conversations.history" and not call.error]
+    assert len({call.arguments.get("latest") for call in read if call.arguments["channel"] == GEN}) == 3
+
+
+def run(world: World, *arguments: str) -> subprocess.Popen[str]:
+    """The command itself, in a process of its own."""
+    (world.folder / "policy.toml").write_text(world.policy, encoding="utf-8")
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "bot", "audit", "channel", "--fresh", "0", *arguments],
+        cwd=world.folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **world.variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_an_interrupted_reading_goes_on_where_it_stopped(told: World, number: signal.Signals) -> None:
+    """The process is ended after the history; nothing of what people talk about stands in its state file."""
+    talk(told, 450)
+    told.slack.fault("conversations.replies", "hang", times=1000, seconds=60)
+    state = told.folder / "audit.state"
+    process = run(told, "--state", str(state))
+    await told.until(lambda: any(call.method == "conversations.history" for call in told.slack.state.calls))
+    await told.until(lambda: state.exists() and state.read_text().count('"oldest"') == 3)
+    process.send_signal(number)
+    assert ("goes on from here" in process.communicate()[1]) == (number != signal.SIGKILL)
+    with state.open("a") as file:
+        file.write('{"channel": "half a li')
+    assert "something else" not in state.read_text()
+    assert state.stat().st_mode & 0o077 == 0
+    told.slack.state.faults.clear()
+    told.slack.state.calls.clear()
+    assert (await audited(told, state=state)).told() == []
+    again = [call.arguments["channel"] for call in told.slack.state.calls if call.method == "conversations.history"]
+    assert again == [AUDIT]
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]\n", '{"version":1,"started_at":0}\n', "\xff\n"])
+async def test_a_state_file_of_something_else_is_not_believed(told: World, tmp_path: Path, content: str) -> None:
+    state = tmp_path / "state"
+    state.write_text(content)
+    assert (await audited(told, state=state)).found["counts"]["card"] == 3
+
+
+# --- the report
+
+
+async def test_the_report_says_where_to_look(told: World) -> None:
+    """As a person reads it: a line for each channel, for each difference with its link, and the sum."""
+    world = told
+    card = world.cards()[0]
+    result = world.results()[1]
+    world.slack.state.messages.remove(result)
+    card.blocks[0]["text"]["text"] = card.blocks[0]["text"]["text"].replace("5.000", "50.000")
+    process = run(world)
+    await world.until(lambda: process.poll() is not None)
+    said, errors = process.communicate()
+    assert (process.returncode, errors) == (1, "")
+    first, second = world.requests()[:2]
+    seq, head = world.store.head()
+    link = f"https://local.slack.com/archives/{GEN}/p{card.ts.replace('.', '')}"
+    oldest = {c: next(m.ts for m in world.slack.messages(c)) for c in (GEN, AUDIT)}
+    since = {c: f"{datetime.fromtimestamp(float(ts), UTC):%Y-%m-%d %H:%M:%S} UTC" for c, ts in oldest.items()}
+    event = next(e.seq for e in world.store.events(second.id) if e.to_state == State.REJECTED)
+    assert said.splitlines() == [
+        f"{GEN} payments: 5 messages, back to {since[GEN]}",
+        f"{AUDIT} audit: 2 messages, back to {since[AUDIT]}",
+        f"DIFFERENCE  {first.id} card  differs: amount: it shows Refund 50.000 KWD; the record says Refund "
+        f"5.000 KWD  {link}",
+        f"DIFFERENCE  {second.id} result  missing: no message tells of event {event}, rejected  {GEN}",
+        "2 differences, 0 beyond reach; compared 3 cards, 1 results, 0 heads, 1 alarms with the record to "
+        f"{seq}:{head}",
+    ]
+
+
+async def test_without_a_token_only_an_export_is_read(told: World) -> None:
+    told.environment["SLACK_BOT_TOKEN"] = ""
+    process = run(told)
+    await told.until(lambda: process.poll() is not None)
+    assert process.communicate()[1] == "ottu-bot: SLACK_BOT_TOKEN is missing; write the bot token, xoxb-…\n"
+    told.slack.export(told.folder / "export")
+    process = run(told, "--export", "export")
+    await told.until(lambda: process.poll() is not None)
+    assert process.returncode == 0, process.communicate()
+    process.communicate()
