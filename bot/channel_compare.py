@@ -224,10 +224,12 @@ class _Comparison:
 
     def _result(self, message: Message, history: History, event: Event) -> None:
         facts = history.at(event.version or 0)
-        possible = [facts, *(history.at(later.version or 0) for later in history.moves if later.seq > event.seq)]
-        found = [result_facts(message, one, event, with_metadata=self.terms.with_metadata) for one in possible]
-        best = next((index for index, differing in enumerate(found) if not differing), 0)
-        self._facts(message, possible[best], found[best], event)
+        found = result_facts(message, facts, event, with_metadata=self.terms.with_metadata)
+        for later in (move for move in history.moves if found and move.seq > event.seq):  # it was posted after that
+            of_later = history.at(later.version or 0)
+            if not result_facts(message, of_later, event, with_metadata=self.terms.with_metadata):
+                facts, found = of_later, []
+        self._facts(message, facts, found, event)
         if message.edited:
             self._differ(message, "edited", facts.request.id, "a result that was edited after it was posted")
         of = self.card_of_ts.get((message.channel, message.thread_ts or ""))
