@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,8 +42,14 @@ class Place:
     done: bool = False  # its history; not its threads
     unreadable: str = ""
     name: str = ""
-    threads: list[str] = field(default_factory=list)  # first messages that have replies
+    threads: dict[str, int] = field(default_factory=dict)  # first messages that have replies, and how many
+    broadcasts: Counter[str] = field(default_factory=Counter)  # how many of a thread's replies the history showed too
     threads_done: set[str] = field(default_factory=set)
+
+    def to_read(self) -> list[str]:
+        """The threads that hold more than the history showed: asking for each of them is what takes long."""
+        hidden = (thread for thread, replies in self.threads.items() if replies > self.broadcasts[thread])
+        return [thread for thread in hidden if thread not in self.threads_done]
 
 
 class Progress:
@@ -106,7 +113,8 @@ class Progress:
         if line.get("oldest") and (place.oldest is None or float(line["oldest"]) < float(place.oldest)):
             place.oldest = str(line["oldest"])
         place.done = place.done or bool(line.get("done"))
-        place.threads += line.get("threads") or []
+        place.threads |= line.get("threads") or {}
+        place.broadcasts += Counter(line.get("broadcasts") or {})
         if line.get("thread"):
             place.threads_done.add(str(line["thread"]))
         for one in line.get("messages") or []:
@@ -157,10 +165,10 @@ class Reader:
             self.progress.add({"channel": channel, "name": str((known.get("channel") or {}).get("name") or channel)})
         while not place.done:
             await self._page(channel, place)
-        for number, thread in enumerate(place.threads, 1):
-            if thread not in place.threads_done:
-                self._show(f"{place.name}: thread {number} of {len(place.threads)}")
-                await self._thread(channel, thread)
+        threads = place.to_read()
+        for number, thread in enumerate(threads, 1):
+            self._show(f"{place.name}: thread {number} of {len(threads)}")
+            await self._thread(channel, thread)
 
     async def _page(self, channel: str, place: Place) -> None:
         """The next older page. It is asked for by its time, which stays right when a reading goes on much later."""
@@ -181,7 +189,8 @@ class Reader:
             "count": len(raw),
             "oldest": stamps[0] if stamps else None,
             "done": not stamps or not answer.get("has_more"),
-            "threads": [str(one["ts"]) for one in raw if one.get("reply_count") and one.get("ts")],
+            "threads": {str(one["ts"]): int(one["reply_count"]) for one in raw if one.get("reply_count")},
+            "broadcasts": Counter(str(one["thread_ts"]) for one in raw if one.get("subtype") == "thread_broadcast"),
             "messages": self._kept(channel, raw),
         }
         self.progress.add(line)

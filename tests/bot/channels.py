@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from bot.channel_audit import Options, audit_channel
 from bot.settings import AuditSettings, ChannelAuditSettings
+from sandbox.slack_records import Message
 from tests.bot.world import ALICE, AUDIT, GEN, World
 
 Json = dict[str, Any]
@@ -63,3 +64,7 @@ def begun(world: World) -> None:
     """What people said before the bot came: the histories reach further back than the record."""
     for channel in (GEN, AUDIT):
         world.slack.say(ALICE, channel, "Welcome.")
+
+
+def card_of(world: World, order: str) -> Message:
+    return next(card for card in world.cards() if order in json.dumps(card.blocks))

@@ -17,7 +17,7 @@ from approvals.request import State
 from bot.acquaintance import CannotStart
 from bot.channel_messages import EMOJI
 from bot.words import SYMBOLS
-from tests.bot.channels import audited, begun
+from tests.bot.channels import audited, begun, card_of
 from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, World, a_world, with_timing
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +167,19 @@ async def test_a_card_behind_its_row_is_behind_but_not_at_once(told: World) -> N
 
 
 # --- a slow Slack
+
+
+async def test_threads_that_the_history_has_shown_whole_are_not_asked_for(told: World) -> None:
+    """Slack allows 50 of these calls a minute, and most cards have one reply, which the channel shows too."""
+    told.slack.state.calls.clear()
+    await audited(told)
+    asked = [call.arguments["ts"] for call in told.slack.state.calls if call.method == "conversations.replies"]
+    assert asked == [card_of(told, "USD55").ts]  # a rejection stands in the thread alone
+    told.slack.say(ALICE, GEN, "and why?", card_of(told, "ORD123").ts)
+    told.slack.state.calls.clear()
+    await audited(told)
+    asked = [call.arguments["ts"] for call in told.slack.state.calls if call.method == "conversations.replies"]
+    assert asked == [card_of(told, "USD55").ts, card_of(told, "ORD123").ts]
 
 
 def talk(world: World, count: int) -> None:

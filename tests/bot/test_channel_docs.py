@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from bot.channel_findings import KINDS
-from tests.bot.channels import audited
+from tests.bot.channels import audited, card_of
 from tests.bot.test_channel_audit import run
-from tests.bot.test_channel_tampering import as_rogue, card_of, delete, done, edit
+from tests.bot.test_channel_tampering import as_rogue, delete, done, edit
 from tests.bot.world import World
 
 ROOT = Path(__file__).parents[2]

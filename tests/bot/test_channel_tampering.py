@@ -10,7 +10,7 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.slack_records import Message
-from tests.bot.channels import audited
+from tests.bot.channels import audited, card_of
 from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, OUT, World
 
 ROGUE = "U66ROGUE"
@@ -20,10 +20,6 @@ OLD_LINK = "1.000001"
 def client(world: World) -> AsyncWebClient:
     """The app's own token, in other hands."""
     return AsyncWebClient(world.slack.state.bot_token, base_url=world.slack.api_url)
-
-
-def card_of(world: World, order: str) -> Message:
-    return next(card for card in world.cards() if order in json.dumps(card.blocks))
 
 
 async def edit(world: World, message: Message, *swaps: tuple[str, str], **metadata: Any) -> None:
