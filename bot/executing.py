@@ -30,6 +30,7 @@ SHORTEST_DEADLINE_SECONDS = 0.5  # for the lease: with it, no process sends any 
 JOB_SECONDS_MINIMUM = 60.0  # other jobs wait for Slack too
 STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
+SETTLE_AGAIN_SECONDS = 1.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
 QUEUED_CHILD_SECONDS = 15 * 60.0  # for retrieving the queued refund itself, which Ottu does not throttle
 
@@ -90,33 +91,41 @@ class Executing:
         try:
             outcome = await perform.send(self.reader.client, claimed, claimed_at)
         except asyncio.CancelledError:
-            self._park(claimed)
+            self._park(claimed, Outcome(Ending.UNKNOWN, sentences.STOPPED))
             raise
         after = await self._settle(claimed, outcome)
         if after.state is State.UNKNOWN:
             self.patience.begin(_settle_key(after))
         return outcome, after
 
-    def _park(self, claimed: Request) -> None:
-        """Cut off while waiting. Where even this cannot be written, the next start finds an attempt without an end."""
+    def _park(self, claimed: Request, outcome: Outcome) -> None:
+        """Cut off. Where even this cannot be written, the next start finds an attempt without an end."""
         try:
-            self.execution.settle(claimed.id, claimed.attempt, Outcome(Ending.UNKNOWN, sentences.STOPPED))
+            self.execution.settle(claimed.id, claimed.attempt, outcome)
         except sqlite3.Error as error:
-            log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
+            self._not_settled(claimed, outcome, error)
 
     async def _settle(self, claimed: Request, outcome: Outcome) -> Request:
         """Write the outcome down, however long the database takes to let us: the answer must not be lost."""
         while True:
             try:
                 return self.execution.settle(claimed.id, claimed.attempt, outcome)
-            except sqlite3.OperationalError as error:
-                log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}})
-                await asyncio.sleep(1)
-            except sqlite3.IntegrityError as error:
-                # A mistake of ours: the database refuses the move, so that people must look.
-                log.error("not_settled", extra={"facts": {"request": claimed.id, "error": str(error)}}, exc_info=error)
-                refused = Outcome(Ending.UNKNOWN, sentences.NOT_WRITTEN_DOWN)
-                return self.execution.settle(claimed.id, claimed.attempt, refused)
+            except sqlite3.Error as error:
+                self._not_settled(claimed, outcome, error)
+                if isinstance(error, sqlite3.IntegrityError):
+                    # A mistake of ours: the database refuses the move, so that people must look.
+                    outcome = Outcome(Ending.UNKNOWN, sentences.NOT_WRITTEN_DOWN)
+            try:
+                await asyncio.sleep(SETTLE_AGAIN_SECONDS)
+            except asyncio.CancelledError:
+                self._park(claimed, outcome)
+                raise
+
+    @staticmethod
+    def _not_settled(claimed: Request, outcome: Outcome, error: sqlite3.Error) -> None:
+        """Also what Ottu answered: should the process end before it is on disk, the log alone knows."""
+        facts = {"request": claimed.id, "attempt": claimed.attempt, "ending": outcome.ending.value, "error": str(error)}
+        log.error("not_settled", extra={"facts": facts}, exc_info=error)
 
     async def resend(self, job: Job) -> None:
         """Somebody who may has pressed "Send again with the same key", perhaps long ago: a pause held it up."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Worker:
         self.gave_up = gave_up
         self.running: dict[str, set[asyncio.Task[None]]] = {lane.name: set() for lane in lanes}
         self.stopping = False
+        self._ended: dict[int, tuple[Job, float | None]] = {}  # not running any more, and not yet written down
         self._woken = asyncio.Event()
         work.on_change = self._woken.set
 
@@ -63,6 +65,9 @@ class Worker:
 
     def _start_due(self) -> float:
         """Start what is due, as far as there are places; how long until something else is."""
+        for job, seconds in list(self._ended.values()):
+            self._write_end(job, seconds)
+            del self._ended[job.id]
         now = self.work.store.now()
         due = self.work.next_due()
         if due is None or due > now:
@@ -86,32 +91,48 @@ class Worker:
     async def _handle(self, lane: Lane, job: Job) -> None:
         try:
             await lane.handlers[job.kind](job)
-            self.work.finish(job)
         except asyncio.CancelledError:
-            self.work.put_back(job, seconds=0)
+            self._end_job(job, 0)
             raise
         except PutBack as again:
-            self.work.put_back(job, seconds=again.seconds)
+            self._end_job(job, again.seconds)
         except (SlackDown, Later) as down:
             wait = down.seconds or 0
             back_off = min(0.5 * 2 ** min(job.tries, 7), SLACK_SECONDS)
             seconds = max(wait, back_off) if isinstance(down, SlackDown) else wait
             log.info("later", extra={"facts": {"job": job.key, "why": str(down), "seconds": round(seconds, 1)}})
-            self.work.put_back(job, seconds=seconds or 5.0)
+            self._end_job(job, seconds or 5.0)
         except Exception as error:
             self._failed(job, error)
+        else:
+            self._end_job(job, None)
 
     def _failed(self, job: Job, error: Exception) -> None:
         """A mistake of ours, or a database that cannot be used: later again, and in the end given up, loudly."""
         log.error("failed", extra={"facts": {"job": job.key, "error": type(error).__name__}}, exc_info=error)
-        try:
-            if job.tries >= MOST_TRIES:
+        seconds: float | None = min(2.0**job.tries, 60) * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, hides nothing
+        if job.tries >= MOST_TRIES:
+            try:
                 self.gave_up(job)
-                self.work.finish(job)
-            else:
-                self.work.put_back(job, seconds=min(2.0**job.tries, 60) * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, hides nothing
-        except Exception as again:
-            log.error("database", extra={"facts": {"job": job.key, "error": type(again).__name__}})
+                seconds = None
+            except Exception as again:
+                log.error("database", extra={"facts": {"job": job.key, "error": type(again).__name__}})
+        self._end_job(job, seconds)
+
+    def _end_job(self, job: Job, seconds: float | None) -> None:
+        """Done (None), or due again after so many seconds. What the database does not take now, it is given later:
+        else the job would be ours for ever, and nobody would do it."""
+        try:
+            self._write_end(job, seconds)
+        except sqlite3.Error as error:
+            log.error("database", extra={"facts": {"job": job.key, "error": f"{type(error).__name__}: {error}"}})
+            self._ended[job.id] = (job, seconds)
+
+    def _write_end(self, job: Job, seconds: float | None) -> None:
+        if seconds is None:
+            self.work.finish(job)
+        else:
+            self.work.put_back(job, seconds=seconds)
 
     async def stop(self, *, patience: Mapping[str, float]) -> None:
         """Take nothing more; let a lane's running jobs finish for so many seconds, then cut them off."""
