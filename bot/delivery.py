@@ -280,12 +280,9 @@ class Delivery:
         if not url or seconds_between(self.store.now(), str(until)) <= 0 or job.tries > 2:
             return False
         try:
-            answered = await AsyncWebhookClient(str(url), timeout=5, retry_handlers=[]).send(
-                text=str(job.payload["text"]), response_type="ephemeral", replace_original=False
-            )
+            return await respond(str(url), str(job.payload["text"]))
         except UNREACHABLE as error:
             raise SlackDown(type(error).__name__) from None
-        return answered.status_code == 200
 
     # --- Slack
 
@@ -313,6 +310,14 @@ class Delivery:
             raise
         except UNREACHABLE as error:
             raise SlackDown(type(error).__name__) from None
+
+
+async def respond(url: str, text: str) -> bool:
+    """Answer a command or click at its response_url, for its person alone: did Slack take it?"""
+    answered = await AsyncWebhookClient(url, timeout=5, retry_handlers=[]).send(
+        text=text, response_type="ephemeral", replace_original=False
+    )
+    return answered.status_code == 200
 
 
 GONE = frozenset({"is_archived", "not_in_channel", "channel_not_found"})

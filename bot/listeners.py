@@ -22,6 +22,7 @@ from approvals.sentences import forms as form_words
 from approvals.sentences import private, typed
 from approvals.work import Work
 from bot import answers, commands, forms
+from bot.delivery import respond
 from bot.words import sentence
 
 log = logging.getLogger("bot.listeners")
@@ -53,6 +54,7 @@ async def on_command(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
 async def on_button(ack: AsyncAck, body: dict[str, Any], work: Work) -> None:
     """Approve, Details, Withdraw …: a click goes to the inbox."""
     if not _write(work, "click", body, _click(body)):
+        _in_background(_say_not_accepted(body))
         raise RuntimeError("the click was not written")  # not acknowledged: Slack shows the person a warning
     await ack()
 
@@ -149,6 +151,16 @@ def _in_background(coroutine: Any) -> None:
     task = asyncio.ensure_future(coroutine)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+
+
+async def _say_not_accepted(body: Mapping[str, Any]) -> None:
+    """What Slack's own warning does not say, for the presser alone. Nothing hangs on it; Home has no address for it."""
+    if not (url := _who(body)["response_url"]):
+        return
+    try:
+        await respond(str(url), private.CLICK_NOT_ACCEPTED)
+    except Exception as error:
+        log.warning("not_said", extra={"facts": {"error": type(error).__name__}})
 
 
 async def _open(client: AsyncWebClient, work: Work, body: Mapping[str, Any], view: dict[str, Any]) -> None:

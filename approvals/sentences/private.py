@@ -8,6 +8,7 @@ from approvals.request import Operation
 
 ONE_MOMENT = "🔎 One moment."
 NOT_ACCEPTED = "Not accepted: the bot cannot write to its database just now. Nothing was done; try again in a minute."
+CLICK_NOT_ACCEPTED = "Not accepted: the record cannot be written just now. Nothing was done; press again in a minute."
 WENT_WRONG = "Something went wrong here. `/ottu pending` shows what is open; the bot's log shows why."
 
 

@@ -46,12 +46,39 @@ async def test_what_cannot_be_written_down_is_not_accepted(world: World) -> None
         click = await world.press(CEM, "approve")
     assert ack.text == private.NOT_ACCEPTED
     assert form.errors == {"reason": private.NOT_ACCEPTED}
-    assert click.error  # a click has no text of its own: Slack shows that it failed
+    assert click.error  # not acknowledged: Slack's own warning stands beside the button
+    await world.told_something(CEM, private.CLICK_NOT_ACCEPTED)
     await world.quiet()
     assert world.nothing_done(request.id)
     assert len(world.requests()) == 1
     await world.press(CEM, "approve")
     await world.reaches(State.SUCCEEDED)
+
+
+async def test_what_was_taken_when_the_database_was_locked_is_done_when_it_is_free(world: World) -> None:
+    """Neither its decision nor that it waits could be written: it is not ours for ever, and needs no restart."""
+    request = await world.ask()
+    await world.quiet()
+    world.slack.fault("users.info", "hang", seconds=1.0)
+    assert (await world.press(BOB, "approve")).ok
+    await world.until(lambda: world.running.worker.running["inbox"])
+    with locked(world):
+        await world.until(lambda: not world.running.worker.running["inbox"])
+    assert world.nothing_done(request.id)
+    world.hurry("click")
+    await world.reaches(State.SUCCEEDED, hurry=("click",))
+    assert world.moved() == [("refund", "ORD123", "5.000", "KWD")]
+
+
+async def test_an_answer_is_written_down_when_the_database_is_free_again(world: World) -> None:
+    """Ottu has said that it is done; however long another program holds the file, that is not forgotten."""
+    world.ottu.fault("slow", seconds_after=0.5)
+    await world.approved()
+    await world.until(world.moved)
+    with locked(world):
+        await asyncio.sleep(3)
+    await world.reaches(State.SUCCEEDED)
+    assert len(world.operations_sent()) == 1
 
 
 async def test_a_webhook_that_cannot_be_written_down_is_sent_again_by_ottu(tmp_path: Path) -> None:
