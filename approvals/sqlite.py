@@ -63,6 +63,13 @@ def _write_ahead(database: Database) -> None:
             return
 
 
+def check_sound(database: Database) -> None:
+    """Raises sqlite3.DatabaseError where the file is damaged, before anything is decided by what is in it."""
+    found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({found})")
+
+
 DURABLE = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 

@@ -32,7 +32,7 @@ from approvals.policy import Policy, PolicyError, findings, load
 from approvals.request import State
 from approvals.sentences import private
 from approvals.service import Service
-from approvals.sqlite import open_database
+from approvals.sqlite import check_sound, open_database
 from approvals.store import Store
 from approvals.work import Job, Work
 from bot import processes, routes, webhook
@@ -96,6 +96,21 @@ def check_people(settings: Settings, policy: Policy) -> None:
             raise CannotStart(f"{settings.policy_file}: {finding.sentence}")
 
 
+WHAT_TO_DO = {  # by SQLite's own words
+    "locked": "end the program that holds it (a backup, a SQL shell), and start again",
+    "full": "make room on its disk, and start again",
+    "readonly": "make the file and its folder writable for this user",
+    "unable to open": "make sure that its folder exists, and that this user may write there",
+    "malformed": "keep the file, and put a copy back: python -m bot restore FILE",
+    "not a database": "name another file, or put a copy back: python -m bot restore FILE",
+}
+
+
+def _unusable(settings: Settings, error: Exception) -> CannotStart:
+    advice = next((f"; {advice}" for words, advice in WHAT_TO_DO.items() if words in str(error)), "")
+    return CannotStart(f"DATABASE_URL {settings.database_path} cannot be used: {error}{advice}")
+
+
 def open_store(settings: Settings) -> Store:
     """Raises CannotStart where the database cannot be used, or belongs to another account."""
     key = ChainKey(settings.audit_key.get_secret_value().encode() if settings.audit_key else b"")
@@ -107,8 +122,9 @@ def open_store(settings: Settings) -> Store:
             if known is None:
                 work.set_fact(ACCOUNT, {"url": settings.ottu_base_url})
                 store.record("database_created", "bot", data={"ottu_base_url": settings.ottu_base_url})
+        check_sound(store.database)
     except (sqlite3.Error, RuntimeError, OSError) as error:
-        raise CannotStart(f"DATABASE_URL {settings.database_path} cannot be used: {error}") from None
+        raise _unusable(settings, error) from None
     if known is not None and known["url"] != settings.ottu_base_url:
         raise CannotStart(
             f"DATABASE_URL belongs to {known['url']}, not to OTTU_BASE_URL {settings.ottu_base_url}; use another file"
@@ -175,6 +191,10 @@ class Bot:
         store = open_store(settings)
         store.on_event = recorded
         work = Work(store, processes.this_process())
+        try:
+            database = database_id(work)
+        except sqlite3.Error as error:
+            raise _unusable(settings, error) from None
         credentials = Credentials(settings)
         client = slack_client(credentials)
         gateway = ottu_client(credentials, policy)
@@ -191,7 +211,7 @@ class Bot:
             alarms_to=policy.channels.audit or policy.channels.requests[0],
             standing=CardStanding(execution, closing, reader.inquiries),
         )
-        marker = Marker(settings.state_directory, store, database_id(work), work.owner)
+        marker = Marker(settings.state_directory, store, database, work.owner)
         executing = Executing(execution, closing, reader, Patience(own_clock), marker)
         tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
         inbox = Inbox(
@@ -247,7 +267,6 @@ class Bot:
             listening = self._listen()
             slack = self._socket()
             self._adopt()
-            self.executing.recover()
             async with serving(web, listening) as address:
                 self.address = address
                 log.info("started", extra={"facts": {"web": address, "mode": "socket" if slack else "http"}})
@@ -277,8 +296,12 @@ class Bot:
             raise CannotStart(f"HOST and PORT cannot be listened on ({why}); choose another PORT") from None
 
     def _adopt(self) -> None:
+        """What was left here by those before: whose database, whose attempts. Raises CannotStart."""
         try:
             self.executing.adopt()
+            self.executing.recover()
+        except sqlite3.Error as error:
+            raise _unusable(self.settings, error) from None
         except OSError as error:
             raise CannotStart(
                 f"STATE_DIR {self.settings.state_directory} cannot be written ({error.strerror}); make it writable"
@@ -317,9 +340,11 @@ class Bot:
         """What other processes left behind, and what is done long ago."""
         while True:
             await asyncio.sleep(min(RECOVER_SECONDS, self.policy.timing.deadline_seconds))
-            with contextlib.suppress(sqlite3.Error):
+            try:
                 self.executing.recover()
                 self.work.forget_done()
+            except (sqlite3.Error, OSError) as error:  # such as no descriptor left, to look at a process with
+                log.error("not_recovered", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
 
     def ready(self) -> dict[str, bool]:
         """Which parts work: what /readyz says."""
