@@ -67,7 +67,7 @@ def check_sound(database: Database) -> None:
     """Raises sqlite3.DatabaseError where the file is damaged, before anything is decided by what is in it."""
     found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     if found != "ok":
-        raise sqlite3.DatabaseError(f"database disk image is malformed ({found})")
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({' '.join(found.split())})")
 
 
 DURABLE = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}

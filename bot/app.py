@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import secrets
 import signal
@@ -303,8 +304,9 @@ class Bot:
         except sqlite3.Error as error:
             raise _unusable(self.settings, error) from None
         except OSError as error:
+            advice = "make room on its disk" if error.errno == errno.ENOSPC else "make it writable"
             raise CannotStart(
-                f"STATE_DIR {self.settings.state_directory} cannot be written ({error.strerror}); make it writable"
+                f"STATE_DIR {self.settings.state_directory} cannot be written ({error.strerror}); {advice}"
             ) from None
 
     def _socket(self) -> AsyncSocketModeHandler | None:

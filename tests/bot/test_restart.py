@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ MODES = pytest.mark.parametrize("mode", ["socket", "http"])
 
 
 class Process:
-    """`python -m bot run`, against the local Slack and Ottu of a world."""
+    """`python -m bot run`, against the local Slack and Ottu of a world. `through`: what the program is started by."""
 
-    def __init__(self, world: World, **environment: str) -> None:
+    def __init__(self, world: World, *, through: Sequence[str] = (), **environment: str) -> None:
         self.world = world
+        self.through = through
         self.environment = environment
         self.log: list[dict[str, Any]] = []
         self._process: asyncio.subprocess.Process | None = None
@@ -35,7 +36,7 @@ class Process:
     async def start(self) -> None:
         """Start it, and wait until it is in touch with Slack."""
         self.log = []
-        self._process = await begin(self.world, **self.environment)
+        self._process = await begin(self.world, through=self.through, **self.environment)
         self._reading = asyncio.create_task(self._read())
         await self.world.until(lambda: self._said("started"), 10)
         if self.world.mode == "socket":
@@ -51,7 +52,7 @@ class Process:
         assert self._process is not None
         assert self._process.stderr is not None
         async for line in self._process.stderr:
-            self.log.append(json.loads(line))
+            self.log.append(json.loads(line) if line.startswith(b"{") else {"event": "", "line": line.decode()})
 
     @property
     def pid(self) -> int:
@@ -87,10 +88,11 @@ class Process:
             await self.ended()
 
 
-async def begin(world: World, **environment: str) -> asyncio.subprocess.Process:
+async def begin(world: World, *, through: Sequence[str] = (), **environment: str) -> asyncio.subprocess.Process:
     """Start the program as an operator does; only the environment tells it anything."""
     (world.folder / "policy.toml").write_text(world.policy, encoding="utf-8")
     return await asyncio.create_subprocess_exec(
+        *through,
         sys.executable,
         "-m",
         "bot",
@@ -102,10 +104,12 @@ async def begin(world: World, **environment: str) -> asyncio.subprocess.Process:
 
 
 @asynccontextmanager
-async def a_process(folder: Path, mode: str = "socket", **changes: Any) -> AsyncIterator[tuple[World, Process]]:
+async def a_process(
+    folder: Path, mode: str = "socket", through: Sequence[str] = (), **changes: Any
+) -> AsyncIterator[tuple[World, Process]]:
     """A world in which the bot is a process of its own, and running."""
     async with a_world(folder, mode, started=False, **changes) as world:
-        process = Process(world)
+        process = Process(world, through=through)
         try:
             await process.start()
             yield world, process
@@ -277,6 +281,7 @@ async def refused_start(world: World, **environment: str) -> str:
         _, said = await process.communicate()
     lines = said.decode().splitlines()
     assert process.returncode == 2, lines
+    assert len([line for line in lines if not line.startswith("{")]) == 1, lines
     (line,) = [line for line in lines if not line.startswith("{")]  # the log's own lines are JSON
     assert line.startswith("ottu-bot: ")
     return line.removeprefix("ottu-bot: ")
