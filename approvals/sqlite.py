@@ -70,6 +70,35 @@ def check_sound(database: Database) -> None:
         raise sqlite3.DatabaseError(f"database disk image is malformed ({' '.join(found.split())})")
 
 
+Files = tuple[tuple[str, int, int], ...]  # path, device and inode of the database and of its write-ahead log
+
+
+def files_of(database: Database) -> Files:
+    """The files that this connection writes to, as they are named now. One that only reads has no log perhaps."""
+    path = str(database.execute("PRAGMA database_list").fetchone()[2])
+    found = [(name, Path(name).stat()) for name in (path, f"{path}-wal") if Path(name).exists()]
+    return tuple((name, status.st_dev, status.st_ino) for name, status in found)
+
+
+def check_in_place(files: Files) -> None:
+    """Raises sqlite3.OperationalError where a file has gone, or is another one now.
+
+    SQLite would go on writing to a file that has no name any more, and all of it would be lost at the end.
+    """
+    for name, device, inode in files:
+        try:
+            status = Path(name).stat()
+        except OSError:
+            raise sqlite3.OperationalError(f"{name} was moved or deleted") from None
+        if (status.st_dev, status.st_ino) != (device, inode):
+            raise sqlite3.OperationalError(f"{name} was moved or deleted, and there is another one")
+
+
+def rescue(database: Database) -> None:
+    """Bring into the database's file what stands in the write-ahead log, also in one that was deleted meanwhile."""
+    database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
 DURABLE = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 

@@ -87,6 +87,7 @@ class Store:
     def __init__(self, database: Database, key: ChainKey) -> None:
         self.database = database
         self.key = key
+        self._files = sqlite.files_of(database)
         self.on_event: Callable[[Event], object] = lambda _: None
         self._recorded: list[Event] = []  # within the transaction under way
 
@@ -95,10 +96,16 @@ class Store:
         """The database's file."""
         return str(self.rows("PRAGMA database_list")[0]["file"])
 
+    def check_in_place(self) -> None:
+        """Raises sqlite3.OperationalError where what is written now would be lost: its file was moved or deleted."""
+        sqlite.check_in_place(self._files)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One writing transaction; inside another one, a part of it that can fail alone."""
         is_part, before = self.database.conn.in_transaction, len(self._recorded)
+        if not is_part:
+            self.check_in_place()
         try:
             with sqlite.transaction(self.database):
                 yield

@@ -88,15 +88,16 @@ class Work:
         """Put a job there. False, and nothing changed, where the key is known already: one payload is one job."""
         now = self.store.now()
         text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        added = self.store.rows(
-            "INSERT INTO work_jobs (key, kind, payload, created_at, due_at) VALUES (:key, :kind, :payload, :now, :due)"
-            " ON CONFLICT (key) DO NOTHING RETURNING id",
-            key=key,
-            kind=kind,
-            payload=text.encode(errors="replace").decode(),  # half a character that somebody made up is no text
-            now=now,
-            due=due_at or now,
-        )
+        with self.store.transaction():
+            added = self.store.rows(
+                "INSERT INTO work_jobs (key, kind, payload, created_at, due_at)"
+                " VALUES (:key, :kind, :payload, :now, :due) ON CONFLICT (key) DO NOTHING RETURNING id",
+                key=key,
+                kind=kind,
+                payload=text.encode(errors="replace").decode(),  # half a character that somebody made up is no text
+                now=now,
+                due=due_at or now,
+            )
         self.on_change()
         return bool(added)
 

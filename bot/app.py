@@ -33,7 +33,7 @@ from approvals.policy import Policy, PolicyError, findings, load
 from approvals.request import State
 from approvals.sentences import private
 from approvals.service import Service
-from approvals.sqlite import check_sound, open_database
+from approvals.sqlite import check_sound, open_database, rescue
 from approvals.store import Store
 from approvals.work import Job, Work
 from bot import processes, routes, webhook
@@ -99,6 +99,7 @@ def check_people(settings: Settings, policy: Policy) -> None:
 
 WHAT_TO_DO = {  # by SQLite's own words
     "locked": "end the program that holds it (a backup, a SQL shell), and start again",
+    "moved or deleted": "look for the file, or put a copy back; then start again",
     "full": "make room on its disk, and start again",
     "readonly": "make the file and its folder writable for this user",
     "unable to open": "make sure that its folder exists, and that this user may write there",
@@ -338,10 +339,20 @@ class Bot:
             stop.set()
             raise
 
+    def _check_in_place(self) -> None:
+        """Raises CannotStart, which ends the bot: only a new start finds the database that is there now."""
+        try:
+            self.store.check_in_place()
+        except sqlite3.OperationalError as error:
+            with contextlib.suppress(sqlite3.Error):
+                rescue(self.store.database)
+            raise _unusable(self.settings, error) from None
+
     async def _look_after(self) -> None:
         """What other processes left behind, and what is done long ago."""
         while True:
             await asyncio.sleep(min(RECOVER_SECONDS, self.policy.timing.deadline_seconds))
+            self._check_in_place()
             try:
                 self.executing.recover()
                 self.work.forget_done()
