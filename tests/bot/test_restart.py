@@ -277,11 +277,10 @@ async def test_a_stop_parks_as_unknown_what_is_not_answered_in_time(tmp_path: Pa
 async def refused_start(world: World, **environment: str) -> str:
     """Start the program, which must refuse: the one line that it says."""
     process = await begin(world, **environment)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):  # a second or two, on a machine with nothing else to do
         _, said = await process.communicate()
     lines = said.decode().splitlines()
     assert process.returncode == 2, lines
-    assert len([line for line in lines if not line.startswith("{")]) == 1, lines
     (line,) = [line for line in lines if not line.startswith("{")]  # the log's own lines are JSON
     assert line.startswith("ottu-bot: ")
     return line.removeprefix("ottu-bot: ")

@@ -1,8 +1,8 @@
 """Hostile surroundings: the real program, on a machine that fails it in every way that can be made for real.
 
 Each scenario holds the same promises: a person or the operator reads one clear sentence, nothing is half done, Ottu is
-not reached unless the intent is on disk, what was acknowledged is not lost, and when the trouble is over the bot goes on
-by itself, or says at its start what to do.
+not reached unless the intent is on disk, what was acknowledged is not lost, and after the trouble the bot goes on by
+itself, or says at its start what to do.
 
 Run all, or one: `python -m tests.proofs.surroundings [name]`.
 """
@@ -179,6 +179,45 @@ async def damaged_while_it_runs(folder: Path) -> None:
         assert "malformed" in await refused_start(world)
 
 
+async def log_deleted(folder: Path) -> None:
+    """Somebody tidies up, and deletes the write-ahead log of the running bot: what was written before is saved.
+
+    SQLite would go on writing to the nameless file. So nothing is accepted or sent any more, and the bot ends.
+    """
+    async with a_process(folder, policy=with_timing(deadline_seconds=4)) as (world, process):
+        request = await world.ask()
+        card = world.card(request.id)
+        await world.stop()
+        (folder / "bot.db-wal").unlink()
+        command = await world.type(ALICE, "refund JPY100 5")
+        click = await world.press(BOB, "approve", card)
+        assert (command.text, click.ok) == (NOT_ACCEPTED, False)
+        assert await process.ended() == 2
+        assert any("was moved or deleted" in line.get("line", "") for line in process.log)
+        assert world.operations_sent() == []
+        await world.until(lambda: not world.slack.outbox.sockets)
+        await process.start()
+        await _approved_and_done(world, request)
+
+
+async def log_missing_at_the_start(folder: Path) -> None:
+    """What was sent stood in the log alone, and that is lost: the marker tells, and nothing is sent again."""
+    async with a_process(folder, policy=with_timing(deadline_seconds=4)) as (world, process):
+        waiting = await world.ask("refund JPY100 5")
+        await world.stop()
+        checkpoint(folder / "bot.db")
+        request = await world.approved("refund ORD123 5.000")
+        await world.reaches(State.SUCCEEDED, request.id)
+        await world.stop()  # our own connection, which as the last would bring the log into the file
+        await process.kill()
+        for name in ("bot.db-wal", "bot.db-shm"):
+            (folder / name).unlink(missing_ok=True)
+        await process.start()
+        assert world.request(waiting.id).restored == 1
+        await world.until(lambda: any("put back from a copy" in m.text for m in world.slack.messages("C02AUDIT")))
+        assert world.moved() == [REFUNDED]
+
+
 # --- nothing left to open a connection with
 
 
@@ -265,7 +304,8 @@ async def a_byte_a_second(folder: Path) -> None:
         world.ottu.fault("dripping", endpoint="inquiry")
         await world.type(ALICE, "refund ORD123 5.000")
         await world.told_something(ALICE, "It waits")
-        request = await world.until(lambda: world.card() and world.request(), 20, hurry=("check",))
+        await world.until(lambda: len(world.cards()) == 1, 20, hurry=("check",))
+        request = world.request()
         world.ottu.fault("dripping")
         begun = time.monotonic()
         await world.press(BOB, "approve")
@@ -283,6 +323,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     disk_full_at_the_start,
     locked_at_the_start,
     read_only_at_the_start,
+    log_deleted,
+    log_missing_at_the_start,
     damaged_at_the_start,
     damaged_while_it_runs,
     no_descriptors,
