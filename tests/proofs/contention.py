@@ -103,7 +103,8 @@ class Racer:
         for request in self.mixed(self.desk.store.in_states(State.PENDING)):
             for person in self.mixed([ALICE, BOB, CEM, DENIZ] * 2):
                 is_hers = person == ALICE and self.chance.random() < 0.05 and int(request.reference[3:]) % 3 == 1
-                if is_hers and self.press(partial(self.desk.service.withdraw, request.id, ALICE)):
+                withdraw = partial(self.desk.service.withdraw, request.id, ALICE)
+                if is_hers and self.press(withdraw) is not None:
                     self.seen.withdrawn.append(request.id)
                 approve = partial(self.desk.service.approve, request.id, person, request.digest or "", MEMBERS)
                 if self.press(approve):
