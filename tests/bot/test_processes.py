@@ -134,6 +134,28 @@ async def test_a_process_that_was_frozen_before_it_sent_sends_nothing(tmp_path: 
         world.check_record()
 
 
+async def test_a_process_that_was_frozen_before_a_later_send_sends_nothing_and_proves_nothing(tmp_path: Path) -> None:
+    """Nothing new was found, so that it was about to be sent once more. That it was not says nothing of the first."""
+    policy = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
+    async with two(tmp_path, hold=("os.rename", SUFFIX), policy=policy) as (world, first, _):
+        world.ottu.configure(throttle_scale=0.00005)
+        world.ottu.fault("drop_before")
+        request = await world.ask("refund ORD123 full")
+        await world.press(BOB, "approve")
+        await world.press(CEM, "approve")
+        await moves(world, request, State.UNKNOWN)
+        arm(world)
+        await is_frozen(world, first.pid)
+        sent = await moves(world, request, State.EXECUTING)
+        assert sent.attempt == 2
+        await asyncio.sleep(2)  # longer than a claim may be old
+        first.tell(signal.SIGCONT)
+        after = await moves(world, request, State.UNKNOWN)
+        assert (after.attempt, after.doubtful_attempt, len(world.operations_sent())) == (2, 1, 1)
+        assert "too much time had passed" in (after.detail or "")
+        world.check_record()
+
+
 LATE = {
     "ORD123": ({"kind": "slow"}, State.SUCCEEDED),
     "USD55": ({"kind": "failed"}, State.FAILED),
