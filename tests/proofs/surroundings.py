@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 from approvals.request import Request, State
-from bot.listeners import CLICK_NOT_ACCEPTED, NOT_ACCEPTED
+from approvals.sentences.private import CLICK_NOT_ACCEPTED, NOT_ACCEPTED
 from tests.bot.test_restart import Process, a_process, refused_start
 from tests.bot.world import ALICE, BOB, CEM, World, a_world, with_timing
 from tests.proofs.figures import Figures
