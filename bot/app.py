@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import secrets
 import signal
@@ -50,6 +49,7 @@ from bot.people import People
 from bot.reader import Reader
 from bot.settings import Settings
 from bot.tasks import Tasks
+from bot.unusable import unusable, unwritable
 from bot.web import listen, serving, web_app
 from bot.worker import Worker
 
@@ -97,22 +97,6 @@ def check_people(settings: Settings, policy: Policy) -> None:
             raise CannotStart(f"{settings.policy_file}: {finding.sentence}")
 
 
-WHAT_TO_DO = {  # by SQLite's own words
-    "locked": "end the program that holds it (a backup, a SQL shell), and start again",
-    "moved or deleted": "look for the file, or put a copy back; then start again",
-    "full": "make room on its disk, and start again",
-    "readonly": "make the file and its folder writable for this user",
-    "unable to open": "make sure that its folder exists, and that this user may write there",
-    "malformed": "keep the file, and put a copy back: python -m bot restore FILE",
-    "not a database": "name another file, or put a copy back: python -m bot restore FILE",
-}
-
-
-def _unusable(settings: Settings, error: Exception) -> CannotStart:
-    advice = next((f"; {advice}" for words, advice in WHAT_TO_DO.items() if words in str(error)), "")
-    return CannotStart(f"DATABASE_URL {settings.database_path} cannot be used: {error}{advice}")
-
-
 def open_store(settings: Settings) -> Store:
     """Raises CannotStart where the database cannot be used, or belongs to another account."""
     key = ChainKey(settings.audit_key.get_secret_value().encode() if settings.audit_key else b"")
@@ -126,7 +110,7 @@ def open_store(settings: Settings) -> Store:
                 store.record("database_created", "bot", data={"ottu_base_url": settings.ottu_base_url})
         check_sound(store.database)
     except (sqlite3.Error, RuntimeError, OSError) as error:
-        raise _unusable(settings, error) from None
+        raise unusable(settings.database_path, error) from None
     if known is not None and known["url"] != settings.ottu_base_url:
         raise CannotStart(
             f"DATABASE_URL belongs to {known['url']}, not to OTTU_BASE_URL {settings.ottu_base_url}; use another file"
@@ -196,7 +180,7 @@ class Bot:
         try:
             database = database_id(work)
         except sqlite3.Error as error:
-            raise _unusable(settings, error) from None
+            raise unusable(settings.database_path, error) from None
         credentials = Credentials(settings)
         client = slack_client(credentials)
         gateway = ottu_client(credentials, policy)
@@ -303,12 +287,9 @@ class Bot:
             self.executing.adopt()
             self.executing.recover()
         except sqlite3.Error as error:
-            raise _unusable(self.settings, error) from None
+            raise unusable(self.settings.database_path, error) from None
         except OSError as error:
-            advice = "make room on its disk" if error.errno == errno.ENOSPC else "make it writable"
-            raise CannotStart(
-                f"STATE_DIR {self.settings.state_directory} cannot be written ({error.strerror}); {advice}"
-            ) from None
+            raise unwritable(self.settings.state_directory, error) from None
 
     def _socket(self) -> AsyncSocketModeHandler | None:
         if self.settings.slack_app_token is None:
@@ -346,7 +327,7 @@ class Bot:
         except sqlite3.OperationalError as error:
             with contextlib.suppress(sqlite3.Error):
                 rescue(self.store.database)
-            raise _unusable(self.settings, error) from None
+            raise unusable(self.settings.database_path, error) from None
 
     async def _look_after(self) -> None:
         """What other processes left behind, and what is done long ago."""

@@ -46,6 +46,7 @@ ELSEWHERE = {
     "bot/report_troubles.py": "the page of a month",
     "bot/report_words.py": "the page of a month",
     "bot/settings.py": "errors of the settings",
+    "bot/unusable.py": "what ends the program, for its operator",
     "bot/web.py": "what HTTP answers to programs",
     "bot/webhook.py": "what HTTP answers to programs",
 }
