@@ -15,6 +15,7 @@ from email.utils import formatdate
 from typing import cast
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -89,9 +90,11 @@ class _Server(uvicorn.Server):
         app = config.app
 
         async def quiet_when_closing(scope: Scope, receive: Receive, send: Send) -> None:
-            """A request cancelled by our own shutdown is no error worth a traceback."""
+            """A request cancelled by our own shutdown, or whose caller is gone, is no error worth a traceback."""
             try:
                 await cast(ASGIApp, app)(scope, receive, send)
+            except ClientDisconnect:
+                return
             except asyncio.CancelledError:
                 if not self.closing.is_set():
                     raise

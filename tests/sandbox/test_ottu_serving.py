@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -23,7 +25,11 @@ async def broken(_: Request) -> Response:
     raise LookupError("a mistake in the stand-in")
 
 
-APP = Starlette(routes=[Route("/", hello), Route("/broken", broken)])
+async def read(request: Request) -> Response:
+    return PlainTextResponse(await request.body())
+
+
+APP = Starlette(routes=[Route("/", hello), Route("/broken", broken), Route("/read", read, methods=["POST"])])
 
 
 async def test_a_port_is_used_and_given_back() -> None:
@@ -50,3 +56,17 @@ async def test_an_error_of_the_app_is_seen(caplog: pytest.LogCaptureFixture) -> 
     async with serve(APP) as base_url, httpx.AsyncClient(trust_env=False) as http:
         assert (await http.get(f"{base_url}/broken")).status_code == 500
     assert [record.levelno for record in caplog.records if record.name == "uvicorn.error"] == [logging.ERROR]
+
+
+async def test_a_caller_who_is_gone_before_the_body_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A bot that is killed while it sends is what the sandbox is for: no traceback hides what else it says."""
+    async with serve(APP) as base_url:
+        _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(base_url).port)
+        writer.write(b"POST /read HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 10\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(base_url)).text == "hello"
+        await asyncio.sleep(0.05)
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
