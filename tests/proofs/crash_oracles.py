@@ -1,0 +1,122 @@
+"""What must hold after a trial, whatever broke on the way: the record, the ledger and the channel tell one story."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from approvals.audit import differences
+from approvals.following import NOTICED
+from approvals.request import Request, State
+from approvals.store import Store, seconds_between
+from tests.proofs.crash_play import STUCK, Play, reading
+from tests.proofs.crash_trial import DEADLINE_SECONDS
+
+CLAIM_SECONDS = max(1.0, 2 * DEADLINE_SECONDS)  # how old a claim may be when its request is written
+LATE_SECONDS = CLAIM_SECONDS + DEADLINE_SECONDS + 0.5  # with the connecting, and what a busy machine takes
+NEVER_MOVED = {State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED, State.FAILED}
+KINDS = ("double movements", "lost requests or clicks", "false success or failure", "breaks of the chain")
+CARDS, RESTORED, LATE = "cards that differ", "mistaken for a restore", "sent too late"
+ALL_KINDS = (*KINDS, CARDS, RESTORED, LATE, STUCK)
+
+
+def broken(play: Play) -> Iterator[tuple[str, str]]:
+    """What does not hold: (which of the promises, in words). The processes of the trial are gone."""
+    with reading(play.world.folder / "bot.db") as store:
+        if store is None:
+            yield KINDS[1], "there is no record"
+            return
+        requests = store.select("1")
+        yield from _chain(store, requests)
+        yield from _lost(play, store, requests)
+        for request in requests:
+            yield from _money(play, store, request)
+            yield from _cards(play, store, request)
+            if request.restored:
+                yield RESTORED, request.id
+        for event in store.events():
+            if event.kind in {"alarm", "gave_up", "restored"}:
+                yield RESTORED if event.kind == "restored" else STUCK, f"{event.kind}: {event.data}"
+
+
+def _chain(store: Store, requests: list[Request]) -> Iterator[tuple[str, str]]:
+    for difference in differences(store.events(), {one.id: one for one in requests}, store.key, store.beside()):
+        yield KINDS[3], difference
+
+
+def _lost(play: Play, store: Store, requests: list[Request]) -> Iterator[tuple[str, str]]:
+    if len(requests) != 1:
+        said = "accepted" if play.accepted_command else "not accepted"
+        yield KINDS[1], f"{len(requests)} requests of one command, which was {said}"
+    for request in requests:
+        given = [approval.person for approval in store.approvals(request.id)]
+        for person in sorted(play.accepted_clicks - set(given)):
+            yield KINDS[1], f"{person}'s approval was accepted and is not there"
+        if len(given) != len(set(given)):
+            yield KINDS[1], f"one person's approval counts twice: {given}"
+
+
+def _money(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str]]:
+    """The row against the ledger."""
+    moved = [movement for movement in play.stage.ottu.ledger if movement.order_no == play.order_no]
+    payment = play.stage.ottu.book.find(order_no=play.order_no)
+    left = Counter(child.state for child in payment.children) if payment else Counter()
+    scenario = play.scenario
+    if len(moved) > 1 or left.total() > 1:
+        yield KINDS[0], f"{len(moved)} movements, {dict(left)}"
+    for movement in moved:
+        if (movement.kind, movement.amount) != (scenario.kind, scenario.amount):
+            yield KINDS[0], f"{movement.kind} {movement.amount}"
+        if movement.tracking_key != request.tracking_key:
+            yield KINDS[0], "moved under another Tracking-Key than the record has"
+    done = play.is_done()
+    if request.state is State.SUCCEEDED and not done:
+        yield KINDS[2], f"the row says succeeded, and nothing was done ({request.detail})"
+    if request.state in NEVER_MOVED and (done or left.total()):
+        yield KINDS[2], f"the row says {request.state} ({request.detail}), and it was done: {dict(left)}"
+    if request.state is State.QUEUED and not left["refund_queued"]:
+        yield KINDS[2], f"the row says queued, and nothing is: {dict(left)}"
+    if request.is_open and request.state is not State.QUEUED:
+        yield STUCK, f"{request.state}: {request.detail}"
+    yield from _late(play, store, request)
+
+
+def _late(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str]]:
+    """Each operation that reached Ottu was sent under a claim; by a process that was frozen, soon after it.
+
+    A freeze right at the socket's own call is the exception: no program can look at the clock after that.
+    """
+    claims = [event.at for event in store.events(request.id) if event.to_state == State.EXECUTING]
+    sent = [one for one in play.stage.ottu.requests if one.path.endswith("/operation/")]
+    if len(sent) > len(claims):
+        yield LATE, f"{len(sent)} sends under {len(claims)} claims"
+    may_be_late = play.trial.blow == "kill" or any(
+        " send " in strike or " connect " in strike for strike in play.trial.strikes
+    )
+    for one in sent:
+        ages = [seconds_between(at, one.at) for at in claims]
+        if not any(age >= -0.002 for age in ages):
+            yield LATE, "sent before its claim"
+        elif not may_be_late and min(age for age in ages if age >= -0.002) > LATE_SECONDS:
+            yield LATE, f"sent {min(age for age in ages if age >= 0):.2f} s after its claim"
+
+
+def _cards(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str]]:
+    """One card, at the row's version; each result once; the last move that people are told of is among them."""
+    if request.digest is None:
+        return
+    cards = [(card.metadata or {})["event_payload"] for card in play.world.cards() if request.id in str(card.metadata)]
+    if [(card["version"], card["state"]) for card in cards] != [(request.version, request.state.value)]:
+        yield CARDS, f"{cards} for version {request.version}, {request.state}"
+    told = Counter((one.metadata or {})["event_payload"]["seq"] for one in play.world.results_of(request.id))
+    for seq, count in told.items():
+        if count > 1:
+            yield CARDS, f"the result of event {seq} stands there {count} times"
+    due = [
+        event.seq
+        for event in store.events(request.id)
+        if event.to_state in NOTICED and event.from_state != event.to_state
+    ]
+    for seq in due:
+        if not told[seq]:
+            yield CARDS, f"the result of event {seq} is missing"
