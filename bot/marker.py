@@ -45,6 +45,8 @@ class Marker:
 
         `alive`: the other processes that use this very file now.
         """
+        # First: whoever made a request had written its marker before, perhaps beside us, while we are starting.
+        was_used = bool(self.store.select("1 LIMIT 1"))
         marks = [mark for mark in self._marks() if mark.database == self.database]
         seq, _ = self.store.head()
         for mark in marks:
@@ -52,7 +54,7 @@ class Marker:
                 return executing.sent_after_end(seq=mark.seq, end=seq)
             if mark.seq and self.store.event(mark.seq).hash != mark.hash:
                 return executing.another_event(seq=mark.seq)
-        if not marks and not alive and self.store.select("1 LIMIT 1"):
+        if was_used and not marks and not alive:
             return executing.NO_MARKER
         return None
 

@@ -31,6 +31,18 @@ def test_a_frozen_bot_sends_nothing_late_and_overwrites_nothing() -> None:
     assert figures.counted["freezes"] >= 3
 
 
+MARKERS_READ = (
+    "before store.Store.rows<store.Store.head<marker.Marker.why_restored<executing.Executing.adopt"
+    "<app.Bot._adopt<app.Bot.serve SELECT events #1"
+)
+
+
+def test_what_another_process_did_while_one_was_starting_is_no_restore() -> None:
+    """Frozen when it has seen that there is no marker; the other has written its own, and has made a request."""
+    tried, failures = try_one(Trial("partial refund", "ok", "begin", (MARKERS_READ,), "freeze"))
+    assert (tried.struck, failures) == (1, [])
+
+
 CLAIM_FIRST = """\
         claimed = self.execution.claim(request.id)
         if claimed is None:
