@@ -36,7 +36,8 @@ def broken(play: Play) -> Iterator[tuple[str, str]]:
                 yield RESTORED, request.id
         for event in store.events():
             if event.kind in {"alarm", "gave_up", "restored"}:
-                yield RESTORED if event.kind == "restored" else STUCK, f"{event.kind}: {event.data}"
+                is_restore = event.kind == "restored" or "put back from a copy" in event.data
+                yield RESTORED if is_restore else STUCK, f"{event.kind}: {event.data}"
 
 
 def _chain(store: Store, requests: list[Request]) -> Iterator[tuple[str, str]]:
