@@ -81,13 +81,14 @@ class Choice:
 class Store:
     """The record on one open database. Not for several threads: one connection, on the event loop.
 
-    `on_event` is told each event once it is on disk.
+    `on_event` is told each event once it is on disk. `clock` gives the time in place of the database's own.
     """
 
-    def __init__(self, database: Database, key: ChainKey) -> None:
+    def __init__(self, database: Database, key: ChainKey, clock: Callable[[], datetime] | None = None) -> None:
         self.database = database
         self.key = key
         self._files = sqlite.files_of(database)
+        self._clock = clock
         self.on_event: Callable[[Event], object] = lambda _: None
         self._recorded: list[Event] = []  # within the transaction under way
 
@@ -119,6 +120,8 @@ class Store:
 
     def now(self) -> str:
         """The database's clock: UTC, ISO 8601, milliseconds."""
+        if self._clock is not None:
+            return _stored(self._clock())
         return str(self.database.execute(sqlite.NOW).fetchone()[0])
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:

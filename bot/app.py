@@ -25,28 +25,19 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
 from approvals.audit import ChainKey
-from approvals.closing import Closing
-from approvals.execution import Execution
-from approvals.inquiries import Inquiries
 from approvals.policy import Policy, PolicyError, findings, load
 from approvals.request import State
-from approvals.sentences import private
-from approvals.service import Service
 from approvals.sqlite import check_sound, open_database, rescue
 from approvals.store import Store
-from approvals.work import Job, Work
+from approvals.work import Work
 from bot import processes, routes, webhook
 from bot.acquaintance import Acquaintance, CannotStart
 from bot.credentials import Credentials, SlackClient, Verification, revealed
-from bot.delivery import CardStanding, Delivery
 from bot.executing import Executing
-from bot.inbox import Inbox
-from bot.inquire import Inquirer
 from bot.log import recorded
 from bot.marker import DATABASE, Marker
-from bot.patience import Patience
+from bot.parts import Given, put_together
 from bot.people import People
-from bot.reader import Reader
 from bot.settings import Settings
 from bot.tasks import Tasks
 from bot.unusable import unusable, unwritable
@@ -184,42 +175,18 @@ class Bot:
         credentials = Credentials(settings)
         client = slack_client(credentials)
         gateway = ottu_client(credentials, policy)
-        reader = Reader(gateway, store, Inquiries(store, policy.timing.inquiry_gap_seconds))
-        service = Service(store, work, policy, new_request_id)
-        execution = Execution(store, work, policy, new_tracking_key)
-        people = People(client)
-        closing = Closing(service)
-        delivery = Delivery(
-            client,
-            store,
-            work,
-            host=urlsplit(settings.ottu_base_url).netloc,
-            alarms_to=policy.channels.audit or policy.channels.requests[0],
-            standing=CardStanding(execution, closing, reader.inquiries),
-        )
         marker = Marker(settings.state_directory, store, database, work.owner)
-        executing = Executing(execution, closing, reader, Patience(own_clock), marker)
-        tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
-        inbox = Inbox(
-            policy=policy,
-            service=service,
-            execution=execution,
-            closing=closing,
-            is_settled=executing.is_settled,
-            inquirer=Inquirer(policy, reader),
-            people=people,
-            delivery=delivery,
+        parts = put_together(
+            policy,
+            work,
+            client,
+            gateway,
+            marker,
+            host=urlsplit(settings.ottu_base_url).netloc,
+            given=Given(new_request_id, new_tracking_key, own_clock),
         )
-
-        def gave_up(job: Job) -> None:
-            user = job.payload.get("user")
-            store.record("gave_up", "bot", data={"job": job.key})
-            if user:
-                delivery.answer_later(f"gave_up:{job.key}", str(user), private.WENT_WRONG)
-
-        worker = Worker(work, tasks.lanes(inbox, executing, policy.timing.parallel), gave_up=gave_up)
         slack = slack_app(credentials, client, work)
-        acquaintance = Acquaintance(client, people, policy, work)
+        acquaintance = Acquaintance(client, parts.people, policy, work)
         return cls(
             settings,
             credentials,
@@ -227,10 +194,10 @@ class Bot:
             store,
             work,
             client,
-            people,
-            tasks,
-            executing,
-            worker,
+            parts.people,
+            parts.tasks,
+            parts.executing,
+            parts.worker,
             slack,
             gateway,
             acquaintance,

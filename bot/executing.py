@@ -39,9 +39,16 @@ class Executing:
     """The jobs that send, or that follow from having sent."""
 
     def __init__(
-        self, execution: Execution, closing: Closing, reader: Reader, patience: Patience, marker: Marker
+        self,
+        execution: Execution,
+        closing: Closing,
+        reader: Reader,
+        patience: Patience,
+        marker: Marker,
+        others: processes.Others = processes.Others(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self.marker = marker
+        self.others = others
         self.file = processes.file_identity(execution.store.path)
         self.execution = execution
         self.closing = closing
@@ -59,7 +66,7 @@ class Executing:
         if request is None or request.state is not State.APPROVED:
             return
         self._wait_out(_backoff_key(request), self._backoff_seconds(request))
-        claimed_at = ottu.awake_seconds()
+        claimed_at = self.reader.client.clock()
         claimed = self.execution.claim(request.id)
         if claimed is None:
             raise PutBack(STOPPED_SECONDS)  # paused; or it has just moved, which the next look will see
@@ -135,7 +142,7 @@ class Executing:
         if not (self.closing.offers_resend(request) and self.closing.has_fresh_reading(request)):
             self.work.arm(f"close:{request.id}", "close", {"request": request.id})  # the card will show what is found
             return
-        claimed_at = ottu.awake_seconds()
+        claimed_at = self.reader.client.clock()
         claimed = self.execution.claim_again(request.id, int(job.payload["version"]), str(job.payload["by"]))
         if claimed is not None:
             await self._send(claimed, claimed_at)
@@ -156,7 +163,7 @@ class Executing:
 
     def _still_sending(self, request: Request) -> bool:
         return any(
-            attempt.request_id == request.id and not processes.is_gone(attempt.owner)
+            attempt.request_id == request.id and not self.others.is_gone(attempt.owner)
             for attempt in self.work.attempts_under_way()
         )
 
@@ -178,7 +185,7 @@ class Executing:
             await self._send_again(current)
 
     async def _send_again(self, request: Request) -> None:
-        claimed_at = ottu.awake_seconds()
+        claimed_at = self.reader.client.clock()
         claimed = self.execution.claim_again(request.id, request.version, "bot")
         if claimed is not None:
             await self._send(claimed, claimed_at)
@@ -235,12 +242,12 @@ class Executing:
 
     def adopt(self) -> None:
         """At the start: is this database where it was? Raises OSError where the marker cannot be written."""
-        here = [owner for owner in self.work.processes_of(self.file) if processes.is_alive_here(owner)]
+        here = [owner for owner in self.work.processes_of(self.file) if self.others.is_alive_here(owner)]
         why = self.marker.why_restored([owner for owner in here if owner != self.work.owner])
         if why is not None:
             count = self.execution.mark_restored(why)
             log.error("restored", extra={"facts": {"why": why, "open_requests": count}})
-        self.marker.take_over(processes.is_gone)
+        self.marker.take_over(self.others.is_gone)
         self.work.give_back(self.work.owner, taken_before=self.store.now())  # a process that begins holds nothing
         self.work.register(self.file)
 
@@ -259,9 +266,9 @@ class Executing:
         for owner in self.work.owners():
             if owner != self.work.owner:
                 lease_ago = later(now, seconds=-max(self._lease_seconds, JOB_SECONDS_MINIMUM))
-                self.work.give_back(owner, taken_before=now if processes.is_gone(owner) else lease_ago)
+                self.work.give_back(owner, taken_before=now if self.others.is_gone(owner) else lease_ago)
         for owner in self.work.all_owners():
-            if processes.is_gone(owner):
+            if self.others.is_gone(owner):
                 self.work.forget_process(owner)
 
     @property
@@ -270,7 +277,7 @@ class Executing:
 
     def _recover_attempt(self, attempt: Attempt) -> None:
         key = f"lease:{attempt.request_id}:{attempt.attempt}"
-        if processes.is_gone(attempt.owner):
+        if self.others.is_gone(attempt.owner):
             self._give_up(attempt, sentences.ENDED)
             return
         by_database = seconds_between(attempt.started_at, self.store.now()) >= self._lease_seconds
@@ -278,7 +285,7 @@ class Executing:
             self._give_up(attempt, sentences.FROZEN)
 
     def _give_up(self, attempt: Attempt, why: str) -> None:
-        ended = not processes.is_alive_here(attempt.owner)
+        ended = not self.others.is_alive_here(attempt.owner)
         if self.execution.give_up(attempt.request_id, attempt.attempt, why, ended=ended):
             log.warning("gave_up", extra={"facts": {"request": attempt.request_id, "why": why}})
 

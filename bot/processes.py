@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -37,3 +39,11 @@ def is_gone(owner: str) -> bool:
         return True
     except psutil.Error:
         return False
+
+
+@dataclass(frozen=True)
+class Others:
+    """What can be known of other processes, by their names."""
+
+    is_gone: Callable[[str], bool] = is_gone
+    is_alive_here: Callable[[str], bool] = is_alive_here

@@ -34,12 +34,25 @@ class Lane:
 
 
 class Worker:
-    """Runs lanes of jobs until it is stopped. A handler that returns is done; one that raises is called again."""
+    """Runs lanes of jobs until it is stopped. A handler that returns is done; one that raises is called again.
 
-    def __init__(self, work: Work, lanes: list[Lane], *, gave_up: Callable[[Job], None]) -> None:
+    `uniform` draws a number between two, which spreads retries; `idle_seconds`: it looks at least so often.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        lanes: list[Lane],
+        *,
+        gave_up: Callable[[Job], None],
+        uniform: Callable[[float, float], float] = random.uniform,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self.work = work
         self.lanes = lanes
         self.gave_up = gave_up
+        self.uniform = uniform
+        self.idle_seconds = idle_seconds
         self.running: dict[str, set[asyncio.Task[None]]] = {lane.name: set() for lane in lanes}
         self.stopping = False
         self._ended: dict[int, tuple[Job, float | None]] = {}  # not running any more, and not yet written down
@@ -54,7 +67,7 @@ class Worker:
                 waits = self._start_due()
             except Exception as error:
                 log.error("database", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
-                waits = IDLE_SECONDS
+                waits = self.idle_seconds
             await self._sleep(waits)
 
     async def _sleep(self, seconds: float) -> None:
@@ -71,13 +84,14 @@ class Worker:
         now = self.work.store.now()
         due = self.work.next_due()
         if due is None or due > now:
-            return IDLE_SECONDS if due is None else min(max(seconds_between(now, due), 0.001), IDLE_SECONDS)
+            idle = self.idle_seconds
+            return idle if due is None else min(max(seconds_between(now, due), 0.001), idle)
         for lane in self.lanes:
             free = lane.places - len(self.running[lane.name])
             for job in self.work.take(list(lane.handlers), free):
                 task = asyncio.create_task(self._do(lane, job), name=job.key)
                 self.running[lane.name].add(task)
-        return IDLE_SECONDS
+        return self.idle_seconds
 
     async def _do(self, lane: Lane, job: Job) -> None:
         task = asyncio.current_task()
@@ -110,7 +124,7 @@ class Worker:
     def _failed(self, job: Job, error: Exception) -> None:
         """A mistake of ours, or a database that cannot be used: later again, and in the end given up, loudly."""
         log.error("failed", extra={"facts": {"job": job.key, "error": type(error).__name__}}, exc_info=error)
-        seconds: float | None = min(2.0**job.tries, 60) * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, hides nothing
+        seconds: float | None = min(2.0**job.tries, 60) * self.uniform(0.5, 1)
         if job.tries >= MOST_TRIES:
             try:
                 self.gave_up(job)

@@ -84,11 +84,14 @@ class _Answered:
 class _Sending:
     """One call as httpcore's trace shows it: is it still connecting, and may it be written at all?"""
 
-    def __init__(self, claimed_at: float | None, connect_seconds: float, limit_seconds: float) -> None:
+    def __init__(
+        self, clock: Callable[[], float], claimed_at: float | None, connect_seconds: float, limit_seconds: float
+    ) -> None:
+        self._clock = clock
         self._claimed_at = claimed_at
         self._connect_seconds = connect_seconds
         self._limit_seconds = limit_seconds
-        self._began_at = awake_seconds()
+        self._began_at = clock()
         self._stood_at = self._began_at  # when the connection stood, last as far as it is known
         self._connecting_seconds = 0.0
         self._stream: Any = None
@@ -109,7 +112,7 @@ class _Sending:
         if event == "connection.connect_tcp.complete":
             self._stream = info["return_value"]
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._stood_at = awake_seconds()
+            self._stood_at = self._clock()
         if not event.endswith(".started") or event == "http11.response_closed.started":
             return
         method = getattr(info.get("request"), "method", None)
@@ -126,7 +129,7 @@ class _Sending:
     def _claim_is_too_old(self) -> bool:
         if self._claimed_at is None:
             return False
-        now = awake_seconds()
+        now = self._clock()
         age = now - self._claimed_at
         # A claim from the future is a reading of another clock: its age is unknown.
         return age < 0 or age - self._connecting_seconds > self._limit_seconds
@@ -143,9 +146,10 @@ class Client:
 
     `base_url` is `https://<name>.ottu.net`, or plain http to a loopback address. `auth` may be a function that
     each call asks, for credentials that are renewed meanwhile; it must not raise. `deadline_seconds` is over a call,
-    `connect_seconds` over each step of connecting. Where this process was frozen past the deadline, what has arrived
-    meanwhile is still read. Raises ValueError for a base URL or proxy that cannot be used. Every call raises
-    ValueError for arguments that Ottu would not take, before anything is sent, and `OttuError`.
+    `connect_seconds` over each step of connecting. `clock` is the one by which claims are aged, in seconds; `transport`
+    makes the connection of one call, which reports its steps as httpcore's trace does. Where this process was frozen
+    past the deadline, what has arrived is still read. Raises ValueError for a base URL or proxy that cannot be
+    used. Every call raises ValueError for arguments that Ottu would not take, before anything is sent, and `OttuError`.
     """
 
     def __init__(
@@ -156,6 +160,8 @@ class Client:
         deadline_seconds: float = 60.0,
         connect_seconds: float = 10.0,
         proxy: str | None = None,
+        clock: Callable[[], float] = awake_seconds,
+        transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         if not (deadline_seconds > 0 and connect_seconds > 0):
             raise ValueError("The deadline and the time for connecting must be more than 0 seconds.")
@@ -164,6 +170,8 @@ class Client:
         self._deadline_seconds = deadline_seconds
         self._connect_seconds = connect_seconds
         self._proxy = check_proxy(proxy)
+        self.clock = clock
+        self._transport = transport or self._connection
         self._closed = False
 
     def __repr__(self) -> str:
@@ -198,7 +206,7 @@ class Client:
         Exactly one of `session_id` (40 hex digits) and `order_no`. `amount` is a decimal string in the transaction's
         currency: required for refund and capture, for which Ottu would else take all that is left, and refused for the
         others. With the same `tracking_key` and session id, Ottu answers with the state of the first operation, *if* it
-        has stored the key; if not, it executes. `claimed_at` is a reading of `awake_seconds`: a claim that is more than
+        has stored the key; if not, it executes. `claimed_at` is a reading of `clock`: a claim that is more than
         5 seconds, or two deadlines, older than the connecting took is not sent (`ClaimTooOld`).
         """
         body = operation_body(operation, session_id, order_no, amount, destination, extra)
@@ -258,7 +266,7 @@ class Client:
         deadlines_seconds = max(CLAIM_LIMIT_DEADLINES * self._deadline_seconds, CLAIM_LIMIT_SECONDS_MINIMUM)
         limit_seconds = min(CLAIM_LIMIT_SECONDS, deadlines_seconds)
         connect_seconds = min(self._connect_seconds, self._deadline_seconds)
-        sending = _Sending(claimed_at, connect_seconds, limit_seconds)
+        sending = _Sending(self.clock, claimed_at, connect_seconds, limit_seconds)
         timeout = httpx.Timeout(None, connect=self._connect_seconds)  # the deadline is over reading and writing
         request.extensions = {"trace": sending.watch, "timeout": timeout.as_dict()}
         if self._closed:
@@ -281,11 +289,14 @@ class Client:
             finally:
                 alarm.cancel()
 
+    def _connection(self) -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False, proxy=self._proxy)
+
     async def _exchange(self, request: httpx.Request, sending: _Sending) -> _Answered:
         # A transport of its own is a connection of its own. It knows no redirects, cookies or environment.
         async with (
             aclosing(sending),
-            httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False, proxy=self._proxy) as transport,
+            self._transport() as transport,
             aclosing(await transport.handle_async_request(request)) as response,
         ):
             status = response.status_code
