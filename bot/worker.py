@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,19 @@ log = logging.getLogger("bot.worker")
 IDLE_SECONDS = 1.0  # look at least so often: another process may have written something
 SLACK_SECONDS = 15  # the longest back-off while Slack is down: a click counts for 60 s, so it gets several tries
 MOST_TRIES = 8  # of a handler that raises what nobody expected
+LONGEST_SECONDS = 60.0  # the longest back-off after that
+# Another program has it, or the disk: no handler can do anything about that, and it says nothing of the job.
+UNUSABLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
 Handler = Callable[[Job], Awaitable[None]]
 
 
@@ -55,6 +69,7 @@ class Worker:
         self.idle_seconds = idle_seconds
         self.running: dict[str, set[asyncio.Task[None]]] = {lane.name: set() for lane in lanes}
         self.stopping = False
+        self._mistakes: Counter[str] = Counter()  # by job; a wait that the handler asked for is none
         self._ended: dict[int, tuple[Job, float | None]] = {}  # not running any more, and not yet written down
         self._woken = asyncio.Event()
         work.on_change = self._woken.set
@@ -117,21 +132,27 @@ class Worker:
             log.info("later", extra={"facts": {"job": job.key, "why": str(down), "seconds": round(seconds, 1)}})
             self._end_job(job, seconds or 5.0)
         except Exception as error:
-            self._failed(job, error)
+            self._end_job(job, self._failed(job, error))
         else:
+            self._mistakes.pop(job.key, None)
             self._end_job(job, None)
 
-    def _failed(self, job: Job, error: Exception) -> None:
-        """A mistake of ours, or a database that cannot be used: later again, and in the end given up, loudly."""
+    def _failed(self, job: Job, error: Exception) -> float | None:
+        """A mistake of ours: later again, and in the end given up (None), loudly. For an unusable database no job can
+        help, so that it is tried for ever."""
         log.error("failed", extra={"facts": {"job": job.key, "error": type(error).__name__}}, exc_info=error)
-        seconds: float | None = min(2.0**job.tries, 60) * self.uniform(0.5, 1)
-        if job.tries >= MOST_TRIES:
+        if not is_unusable(error):
+            self._mistakes[job.key] += 1
+        tries = self._mistakes[job.key]
+        if tries >= MOST_TRIES:
             try:
                 self.gave_up(job)
-                seconds = None
             except Exception as again:
                 log.error("database", extra={"facts": {"job": job.key, "error": type(again).__name__}})
-        self._end_job(job, seconds)
+            else:
+                del self._mistakes[job.key]
+                return None
+        return min(2.0 ** max(tries, 1), LONGEST_SECONDS) * self.uniform(0.5, 1)
 
     def _end_job(self, job: Job, seconds: float | None) -> None:
         """Done (None), or due again after so many seconds. What the database does not take now, it is given later:
@@ -165,6 +186,11 @@ class Worker:
             task.cancel()
         if late:
             await asyncio.wait(late)
+
+
+def is_unusable(error: Exception) -> bool:
+    """Is it the database that cannot be used just now?"""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in UNUSABLE  # the rest of it is a finer reason
 
 
 class PutBack(Exception):
