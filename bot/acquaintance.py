@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -53,6 +54,8 @@ class Acquaintance:
                 log.error("slack_refuses", extra={"facts": {"error": slack_code(error)}})
             except (*UNREACHABLE, SlackDown) as error:
                 log.error("slack_unreachable", extra={"facts": {"error": type(error).__name__}})
+            except sqlite3.Error as error:  # what Slack said could not be written down
+                log.error("database", extra={"facts": {"error": str(error)}})
             else:
                 self.made = True
                 self.work.on_change()

@@ -81,6 +81,14 @@ async def test_an_answer_is_written_down_when_the_database_is_free_again(world: 
     assert len(world.operations_sent()) == 1
 
 
+async def test_a_database_that_is_locked_while_we_get_acquainted_makes_nobody_deaf(world: World) -> None:
+    """Who we are is asked again: without it no person could be vouched for, and no socket would be opened."""
+    with locked(world):
+        meeting = asyncio.create_task(world.running.acquaintance.meet())
+        await asyncio.sleep(1.5)
+    await asyncio.wait_for(meeting, 10)
+
+
 async def test_a_webhook_that_cannot_be_written_down_is_sent_again_by_ottu(tmp_path: Path) -> None:
     async with hooked(tmp_path) as world:
         with locked(world):
