@@ -150,6 +150,12 @@ class Work:
             owner=self.owner,
         )
 
+    def holds(self, job: Job) -> bool:
+        """Is the job still this process's? Not where it was frozen so long that another has taken it over."""
+        return bool(
+            self.store.rows("SELECT 1 FROM work_jobs WHERE id = :id AND owner = :owner", id=job.id, owner=self.owner)
+        )
+
     def cancel(self, key: str) -> None:
         """A timer that has lost its reason."""
         self._execute(

@@ -100,11 +100,13 @@ class Delivery:
             place = await self._found(place)
         message = views.card(self.facts(request))
         if place is None or place.ts is None:
-            await self._post_card(request, message)
+            await self._post_card(job, request, message)
         else:
-            await self._update_card(request, place.ts, place.channel, message)
+            await self._update_card(job, request, place.ts, place.channel, message)
 
-    async def _post_card(self, request: Request, message: Message) -> None:
+    async def _post_card(self, job: Job, request: Request, message: Message) -> None:
+        if not self.work.holds(job):
+            return  # this process was frozen: another has posted it, and nobody would look after what we begin here
         self.work.card_begins(request.id, request.channel)
         try:
             ts = await self.post(request.channel, message)
@@ -114,10 +116,10 @@ class Delivery:
             self.answer_requester(f"no_card:{request.id}", request, text)
             raise_unless_gone(error)
         else:
-            self.work.card_shown(request.id, ts=ts, version=request.version)
+            self._shown(request, ts)
             self.work.add(f"link:{request.id}:{ts}", "link", {"request": request.id})
 
-    async def _update_card(self, request: Request, ts: str, channel: str, message: Message) -> None:
+    async def _update_card(self, job: Job, request: Request, ts: str, channel: str, message: Message) -> None:
         try:
             await self._call(
                 "chat_update",
@@ -131,9 +133,16 @@ class Delivery:
             if slack_code(error) != "message_not_found":
                 raise_unless_gone(error)
                 return
-            await self._post_card(request, message)  # somebody deleted the card
+            await self._post_card(job, request, message)  # somebody deleted the card
             return
+        self._shown(request, ts)
+
+    def _shown(self, request: Request, ts: str) -> None:
+        """Slack shows that version. Where this process was frozen, others have brought the card further meanwhile."""
         self.work.card_shown(request.id, ts=ts, version=request.version)
+        current = self.store.get(request.id)
+        if current is not None and current.version > request.version:
+            self.work.show_card(request.id)
 
     async def link(self, job: Job) -> None:
         """Keep the card's permanent link, for lists."""
