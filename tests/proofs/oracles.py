@@ -1,0 +1,318 @@
+"""What must be true of a simulated world: at each send, at each event, and at its end.
+
+No key moves money twice, even where the gateway ignores keys and whatever people press: nothing is sent again before a
+reading, after the gateway's slowest time, has shown that nothing is there. A false end is excused in two cases, both
+named in docs/reliability.md: two people said so wrongly, or somebody else made an equal operation meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from approvals.audit import Event, differences
+from approvals.closing import TARGET_STATES
+from approvals.request import Operation, Request, State
+from approvals.store import seconds_between
+from ottu.client import CLAIM_LIMIT_SECONDS
+from tests.proofs.scripted_ottu import CURRENCY, Deed, Payment, text
+
+if TYPE_CHECKING:
+    from tests.proofs.processes import Simulated
+    from tests.proofs.simulated import Simulation
+
+SLACK_SECONDS = 1e-6  # of rounding
+NOTHING_MOVED = {State.FAILED, State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim as its process committed it, by the loop's clock."""
+
+    owner: str
+    at: float
+    attempt: int
+    from_state: str
+
+
+class Oracles:
+    """Judges one world."""
+
+    def __init__(self, world: Simulation) -> None:
+        self.world = world
+        self.seen = 1  # the last event that was looked at; the first made the database
+        self.unexpected: list[str] = []
+        self.claims: dict[str, Claim] = {}  # the last of each request
+        self.unknown_at: dict[str, float] = {}
+        self.ended_at: dict[str, float] = {}
+        self.arrived_at: dict[str, list[float]] = defaultdict(list)  # by key
+        self.other_deeds: list[Deed] = []
+
+    # --- at each send
+
+    def arrives(self, process: Simulated, request: httpx.Request, connecting_seconds: float) -> None:
+        """The first byte of a call is on the wire."""
+        key = request.headers.get("Tracking-Key")
+        if not request.url.path.endswith("/operation/"):
+            return
+        found = self.world.store.select("tracking_key = :key", key=key)
+        if not found:
+            self.world.fail(f"sent with the key {key}, which is in no row")
+            return
+        row = found[0]
+        self._is_what_was_approved(row, json.loads(request.content))
+        self._is_claimed(row, process, connecting_seconds)
+        self.arrived_at[row.id].append(self.world.loop.now)
+
+    def _is_what_was_approved(self, row: Request, body: dict[str, str]) -> None:
+        wanted = {"operation": row.operation.value}
+        wanted |= {"session_id": row.session_id} if row.session_id else {"order_no": row.reference}
+        if row.operation in {Operation.REFUND, Operation.CAPTURE}:
+            wanted["amount"] = text(row.amount_minor or 0)
+        if row.destination != "pg":
+            wanted["destination"] = row.destination
+        if body != wanted:
+            self.world.fail(f"{row.id}: {body} was sent, {wanted} was approved")
+        people = {approval.person for approval in self.world.store.approvals(row.id)} - {row.requester}
+        if len(people) < (row.approvals_needed or 0):
+            self.world.fail(f"{row.id} was sent with the approval of {sorted(people)}")
+
+    def _is_claimed(self, row: Request, process: Simulated, connecting_seconds: float) -> None:
+        world, claim = self.world, self.claims.get(row.id)
+        if claim is None:
+            world.fail(f"{row.id} was sent without a claim")
+            return
+        if claim.owner != process.owner:
+            world.fail(f"{row.id} was sent by {process.owner}, and claimed by {claim.owner}")
+        age = world.loop.now - claim.at - connecting_seconds
+        if age > CLAIM_LIMIT_SECONDS + SLACK_SECONDS:
+            world.fail(f"{row.id} was sent {age:.1f} s after its claim")
+        if claim.from_state == State.UNKNOWN:
+            self._may_be_sent_again(row, claim)
+        elif any(deed.may_move for deed in world.ottu.of_key(row.tracking_key)):
+            world.fail(f"{row.id} was sent again, as if the first had not been executed")
+
+    def _may_be_sent_again(self, row: Request, claim: Claim) -> None:
+        world = self.world
+        world.count("sent again")
+        waited = claim.at - self.unknown_at.get(row.id, world.loop.now)
+        if waited < world.policy.timing.settle_seconds - SLACK_SECONDS:
+            world.fail(f"{row.id} was sent again {waited:.1f} s after it became unknown")
+        if row.destination == "wallet":
+            world.fail(f"{row.id}: a refund to a wallet was sent again")
+        for attempt in world.store.rows("SELECT * FROM work_attempts WHERE request_id = :id", id=row.id):
+            if attempt["attempt"] < claim.attempt and attempt["ended_at"] is None and attempt["owner"] in world.alive:
+                world.fail(f"{row.id} was sent again while attempt {attempt['attempt']} was under way")
+
+    # --- at each event
+
+    def look(self, process: Simulated) -> None:
+        """The process has written something: whatever became of it after that, the events are on disk."""
+        rows = self.world.store.rows("SELECT * FROM events WHERE seq > :seq ORDER BY seq", seq=self.seen)
+        for event in (Event(**row) for row in rows):
+            self.seen = event.seq
+            self._hears(process, event)
+
+    def _hears(self, process: Simulated, event: Event) -> None:
+        world, name = self.world, event.request_id or ""
+        world.say(
+            f"{process.fate.name} {name} {event.kind} by {event.actor} {event.from_state}>{event.to_state} {event.data}"
+        )
+        world.count(f"event: {event.kind}")
+        if event.to_state is None or event.to_state == event.from_state:
+            return
+        world.count(f"state: {event.to_state}")
+        if event.to_state == State.EXECUTING:
+            self._claimed(process, event)
+        elif event.to_state == State.UNKNOWN:
+            self.unknown_at[name] = world.loop.now
+        elif event.to_state in {State.SUCCEEDED, State.FAILED}:
+            self.ended_at[name] = world.loop.now
+
+    def _claimed(self, process: Simulated, event: Event) -> None:
+        attempt = int(event.facts["set"]["attempt"])
+        self.claims[event.request_id or ""] = Claim(process.owner, self.world.loop.now, attempt, event.from_state or "")
+        if self.world.store.rows("SELECT 1 FROM work_facts WHERE name = 'paused'"):
+            self.world.fail(f"{event.request_id} was claimed during a pause")
+
+    def moved(self, deed: Deed) -> None:
+        """The gateway has decided: never twice for one key."""
+        self.world.count(f"money: {deed.outcome}")
+        if deed.key is None:
+            self.other_deeds.append(deed)
+            return
+        if sum(one.may_move for one in self.world.ottu.of_key(deed.key)) > 1:
+            self.world.fail(f"double movement: {deed.operation} {deed.minor} with the key {deed.key}")
+
+    # --- what is true
+
+    def _payment(self, row: Request) -> Payment | None:
+        names = {row.session_id, row.order_no, row.reference}
+        return next((p for p in self.world.ottu.payments if {p.session_id, p.order_no} & names), None)
+
+    def was_done(self, row: Request) -> bool:
+        """Did it happen?"""
+        if row.operation in TARGET_STATES:
+            payment = self._payment(row)
+            return payment is not None and payment.state == TARGET_STATES[row.operation]
+        return any(deed.moved for deed in self.world.ottu.of_key(row.tracking_key))
+
+    def has_ended(self, row: Request) -> bool:
+        """Is nothing of it under way any more, at the gateway or at the bank?"""
+        last = max(self.arrived_at[row.id], default=0.0)
+        settled = self.world.loop.now - last > self.world.ottu.slowest_seconds
+        return settled and all(deed.outcome not in {"", "queued"} for deed in self.world.ottu.of_key(row.tracking_key))
+
+    def is_for_people(self, request_id: str) -> bool:
+        """Is it unknown, and has the bot said that people must decide?"""
+        row = self.world.row(request_id)
+        if row is None or row.state is not State.UNKNOWN:
+            return False
+        looked = [e for e in self.world.store.events(request_id) if e.kind in {"reading", "close_proposed"}]
+        return bool(looked) or bool(row.restored)
+
+    def _by_word(self, row: Request) -> bool:
+        return any(event.facts.get("confirms") for event in self.world.store.events(row.id))
+
+    def _is_excused(self, row: Request) -> bool:
+        """An equal operation of somebody else's on the same transaction cannot be told from ours."""
+        return any(
+            deed.payment.session_id == row.session_id
+            and (deed.operation, deed.minor) == (row.operation.value, row.amount_minor)
+            for deed in self.other_deeds
+        )
+
+    # --- at the end
+
+    def check_end(self) -> None:
+        """Everything, once it is calm."""
+        world = self.world
+        for line in self.world.loop.unexpected:
+            world.fail(f"unexpected: {line}")
+        rows = world.rows()
+        self._check_record(rows)
+        for row in rows:
+            self._check_truth(row)
+            self._check_waiting(row)
+            self._check_card(row)
+            self._check_alarm(row)
+        self._check_payloads()
+        self._check_limit(rows)
+        self._check_strangers(rows)
+
+    def _check_record(self, rows: list[Request]) -> None:
+        store = self.world.store
+        for difference in differences(store.events(), {row.id: row for row in rows}, store.key, store.beside()):
+            self.world.fail(f"the record: {difference}")
+        for event in store.events():
+            if event.kind == "gave_up":
+                self.world.fail(f"gave up {event.data}")
+
+    def _check_truth(self, row: Request) -> None:
+        world = self.world
+        people = [approval.person for approval in world.store.approvals(row.id)]
+        if row.requester in people or len(set(people)) < len(people):
+            world.fail(f"{row.id}: approved by {people}")
+        by_word = self._by_word(row)
+        if by_word:
+            world.count("closed by two people")
+        if (by_word and world.crowd.mistaken) or self._is_excused(row):
+            return
+        deeds = world.ottu.of_key(row.tracking_key)
+        if row.state is State.SUCCEEDED and not self.was_done(row):
+            world.fail(f"{row.id} is succeeded ({row.detail}), and nothing was done")
+        if row.state in NOTHING_MOVED and any(deed.may_move for deed in deeds):
+            world.fail(f"{row.id} is {row.state} ({row.detail}), and it was done")
+
+    def _check_waiting(self, row: Request) -> None:
+        """Final, or visibly waiting with something that will go on."""
+        if not row.is_open:
+            self.world.count(f"end: {row.state}")
+            return
+        self.world.count(f"end, open: {row.state}")
+        kinds = {
+            State.CHECKING: ("check", "expire"),
+            State.PENDING: ("expire",),
+            State.APPROVED: ("execute", "lapse"),
+            State.EXECUTING: (),
+            State.QUEUED: ("queued", "overdue"),
+            State.UNKNOWN: ("close",),
+        }[row.state]
+        armed = {
+            job["kind"]
+            for job in self.world.store.rows(
+                "SELECT kind FROM work_jobs WHERE done_at IS NULL AND json_extract(payload, '$.request') = :id",
+                id=row.id,
+            )
+        }
+        if row.state is State.UNKNOWN and self.is_for_people(row.id):
+            return
+        if not kinds or not armed & set(kinds):
+            self.world.fail(f"{row.id} is {row.state}, and nothing will go on ({sorted(armed)})")
+
+    def _check_card(self, row: Request) -> None:
+        if row.digest is None:
+            return
+        place = self.world.store.rows("SELECT ts FROM work_cards WHERE request_id = :id", id=row.id)
+        card = self.world.slack.messages.get(place[0]["ts"] or "") if place else None
+        told = (card.told("ottu_request") or {}) if card else {}
+        if (told.get("version"), told.get("state"), told.get("digest")) != (row.version, row.state, row.digest):
+            self.world.fail(f"the card of {row.id} says {told}, the row is {row.state}, version {row.version}")
+        results = [m.told("ottu_result") for m in self.world.slack.messages.values()]
+        if row.state in {State.SUCCEEDED, State.FAILED} and not any(
+            r and (r["request"], r["state"]) == (row.id, row.state) for r in results
+        ):
+            self.world.fail(f"the result of {row.id} was told nobody")
+
+    def _check_alarm(self, row: Request) -> None:
+        """A genuine webhook that contradicts what two people said raises an alarm."""
+        if row.state is not State.FAILED or not self.was_done(row) or row.operation in TARGET_STATES:
+            return
+        ended_at = self.ended_at.get(row.id, 0.0)
+        for deed in self.world.ottu.of_key(row.tracking_key):
+            told_at = self.world.postman.accepted.get(deed.reference)
+            if deed.moved and told_at is not None and told_at > ended_at + 60:
+                self.world.count("contradicted")
+                if not self._alarms(deed.reference, row.id):
+                    self.world.fail(f"{row.id} is failed, {deed.reference} says that it was done, and no alarm")
+
+    def _alarms(self, *words: str) -> bool:
+        return any(
+            event.kind == "alarm" and any(word in event.data or word == event.request_id for word in words)
+            for event in self.world.store.events()
+        )
+
+    def _check_payloads(self) -> None:
+        """What was acknowledged was decided."""
+        jobs = {job["key"]: job for job in self.world.store.rows("SELECT * FROM work_jobs")}
+        for key, what in self.world.crowd.acknowledged.items():
+            if key not in jobs or jobs[key]["done_at"] is None:
+                self.world.fail(f"lost: {what}")
+        now = self.world.store.now()
+        for job in jobs.values():
+            late = job["done_at"] is None and seconds_between(job["due_at"], now) > 120
+            if late or (job["done_at"] is None and job["owner"] is not None):
+                self.world.fail(f"the job {job['key']} is not done (due {job['due_at']}, owner {job['owner']})")
+
+    def _check_limit(self, rows: list[Request]) -> None:
+        from tests.proofs.simulated import LIMIT_MINOR
+
+        used = [r for r in rows if r.operation is Operation.REFUND and (r.is_open or r.state is State.SUCCEEDED)]
+        if sum(row.amount_minor or 0 for row in used if row.currency == CURRENCY) > LIMIT_MINOR:
+            self.world.fail(f"the limit was passed by {[row.id for row in used]}")
+
+    def _check_strangers(self, rows: list[Request]) -> None:
+        """What nobody asked the bot for raised an alarm, where Ottu told of it, and it is no equal of ours."""
+        known = {row.session_id: row for row in rows if row.attempt}
+        for deed in self.other_deeds:
+            told = self.world.postman.accepted.get(deed.reference)
+            row = known.get(deed.payment.session_id)
+            if told is None or (row is not None and self._is_excused(row)):
+                continue
+            self.world.count("stranger told")
+            if not self._alarms(deed.reference):
+                self.world.fail(f"{deed.reference}, which nobody asked for, raised no alarm")
