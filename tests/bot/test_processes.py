@@ -219,14 +219,14 @@ async def test_what_a_killed_process_was_sending_is_unknown_to_the_living_one(tm
 
 async def test_a_process_that_dies_while_another_lives_is_noticed(tmp_path: Path) -> None:
     """The living one looks by itself, not only when it starts."""
-    async with two(tmp_path, policy=with_timing(deadline_seconds=2)) as (world, first, second):
+    async with two(tmp_path, policy=with_timing(deadline_seconds=8)) as (world, first, second):
         world.ottu.fault("slow", seconds_before=60)
         request = await world.approved()
         await world.until(world.operations_sent)
         await second.start()
         first.tell(signal.SIGKILL)
         await first.ended()
-        lost = await world.reaches(State.UNKNOWN, request.id, 10)
+        lost = await world.reaches(State.UNKNOWN, request.id, 30)
         assert "ended while it waited for the answer" in (lost.detail or "")
         assert len(world.operations_sent()) == 1
         world.check_record()
