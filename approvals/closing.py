@@ -12,7 +12,7 @@ from enum import StrEnum
 from approvals.alarms import raise_alarm
 from approvals.children import KINDS, new_children, same_sums, state_of
 from approvals.following import BOT, follow
-from approvals.policy import Members, Policy
+from approvals.policy import Members, Policy, groups_of
 from approvals.reading import Reading, children_text
 from approvals.request import Operation, Refusal, Request, State
 from approvals.sentences import alarms, executing
@@ -264,7 +264,8 @@ class Closing:
                 self._propose(request, person, outcome, evidence.strip())
                 return sentences.noted(request_id=request_id, outcome=outcome)
             self._check_pair(request, standing, person, members)
-            self._confirm(request, standing, person, evidence.strip())
+            groups = [self._groups_of(request, who, members) for who in (standing.proposed_by, person)]
+            self._confirm(request, standing, person, evidence.strip(), groups)
             return sentences.closed(request_id=request_id, outcome=outcome)
 
     def _check_closable(
@@ -305,13 +306,23 @@ class Closing:
         )
         self.work.show_card(moved.id)
 
-    def _confirm(self, request: Request, standing: Proposal, person: str, evidence: str) -> None:
+    def _groups_of(self, request: Request, person: str, members: Members) -> list[str]:
+        """By which groups of its rule the person speaks; for the record."""
+        if request.rule_text is None:
+            return []
+        rule = self.service.rule_of(request)
+        return groups_of(person, tuple(dict.fromkeys(rule.ask + rule.approve)), members)
+
+    def _confirm(
+        self, request: Request, standing: Proposal, person: str, evidence: str, groups: list[list[str]]
+    ) -> None:
         now = self.store.now()
         self.store.database.execute(
             "UPDATE closings SET confirmed_by = :person, confirmed_at = :now WHERE id = :id",
             {"person": person, "now": now, "id": standing.id},
         )
-        note = {"by": [standing.proposed_by, person], "evidence": [standing.evidence, evidence], "confirms": True}
+        by = {"by": [standing.proposed_by, person], "groups": groups}
+        note = {**by, "evidence": [standing.evidence, evidence], "confirms": True}
         changes = {"detail": executing.closed_by_two(evidence=standing.evidence)}
         to = State(standing.outcome)
         self._moved(self.store.move(request, to, actor=person, note=note, changes=changes, at=now))

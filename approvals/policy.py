@@ -17,7 +17,21 @@ from approvals.policy_rule import Rule
 from approvals.request import Operation, Refusal
 from approvals.sentences import asking
 
-__all__ = ["Finding", "Limit", "Members", "Policy", "PolicyError", "Rule", "Timing", "findings", "load", "people"]
+__all__ = [
+    "Finding",
+    "Limit",
+    "Members",
+    "Policy",
+    "PolicyError",
+    "Rule",
+    "Timing",
+    "findings",
+    "fits",
+    "groups_of",
+    "load",
+    "people",
+    "vouching",
+]
 
 Members = Mapping[str, frozenset[str]]  # group name → user ids
 
@@ -34,6 +48,11 @@ def load(text: str, *, loopback: bool = False) -> Policy:
 def people(groups: tuple[str, ...], members: Members) -> frozenset[str]:
     """Everyone in at least one of the groups, each once."""
     return frozenset().union(*(members.get(group, frozenset()) for group in groups))
+
+
+def groups_of(person: str, groups: tuple[str, ...], members: Members) -> list[str]:
+    """Those of the groups that the person is in: what the record keeps of a decision."""
+    return [group for group in groups if person in members.get(group, frozenset())]
 
 
 class Policy(PolicyFile):
@@ -63,11 +82,11 @@ class Policy(PolicyFile):
         whether a rule fits: going on to the next one could find a laxer rule.
         """
         for rule in self.rules_for(operation):
-            fits = _fits(rule, amount_minor, currency)
-            if fits is None:
+            is_fit = fits(rule, amount_minor, currency)
+            if is_fit is None:
                 missing: Literal["currency", "amount"] = "currency" if currency is None else "amount"
                 raise Refusal(asking.rule_not_known(rule=rule.name, missing=missing), kind="rule_unknown")
-            if fits:
+            if is_fit:
                 return rule
         return None
 
@@ -95,7 +114,7 @@ class Policy(PolicyFile):
     @staticmethod
     def may_vouch(rule: Rule, person: str, members: Members) -> bool:
         """Whether the person may be the one of those two who may approve (0 approvals: who may ask)."""
-        return person in people(_vouching(rule), members)
+        return person in people(vouching(rule), members)
 
     def has_power(self, power: Literal["read", "pause"], person: str, members: Members) -> bool:
         """Whether the person may read from anywhere, or pause and resume."""
@@ -117,8 +136,8 @@ class Policy(PolicyFile):
                 rule=rule.name, needed=rule.approvals, groups=rule.approve, found=len(approvers)
             )
         closers = people(rule.ask + rule.approve, members) - {requester}
-        if len(closers) < 2 or not people(_vouching(rule), members) - {requester}:
-            return asking.too_few_closers(rule=rule.name, groups=_vouching(rule))
+        if len(closers) < 2 or not people(vouching(rule), members) - {requester}:
+            return asking.too_few_closers(rule=rule.name, groups=vouching(rule))
         return None
 
     @staticmethod
@@ -157,7 +176,7 @@ class Policy(PolicyFile):
         )
 
 
-def _fits(rule: Rule, amount_minor: int | None, currency: str | None) -> bool | None:
+def fits(rule: Rule, amount_minor: int | None, currency: str | None) -> bool | None:
     """Whether a rule that names the operation fits; None where that cannot be told."""
     if rule.currency is None:
         return True
@@ -170,7 +189,8 @@ def _fits(rule: Rule, amount_minor: int | None, currency: str | None) -> bool | 
     return None if amount_minor is None else amount_minor > rule.above_minor
 
 
-def _vouching(rule: Rule) -> tuple[str, ...]:
+def vouching(rule: Rule) -> tuple[str, ...]:
+    """The groups of which one at least of the two must be who close an unknown outcome by hand."""
     return rule.approve if rule.approvals > 0 else rule.ask
 
 

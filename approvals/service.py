@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from approvals.following import BOT, follow, is_over
-from approvals.policy import Members, Policy, Rule, people
+from approvals.policy import Members, Policy, Rule, groups_of, people
 from approvals.reading import Reading
 from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
 from approvals.sentences import asking, deciding
@@ -148,7 +148,7 @@ class Service:
         """One person's yes to exactly what the card shows. At the quorum the request becomes approved."""
         with self.store.transaction():
             request = self._pending(request_id, "approve")
-            self._may_decide(request, person, members, "approve")
+            rule = self._may_decide(request, person, members, "approve")
             self.check_digest(request, seen_digest)
             given = self.store.approvals(request_id)
             if any(approval.person == person for approval in given):
@@ -158,7 +158,7 @@ class Service:
             self.store.add_approval(request, person, seen_digest, now)
             needed = request.approvals_needed or 0
             to = State.APPROVED if len(given) + 1 >= needed else State.PENDING
-            note = {"digest": seen_digest}
+            note = {"digest": seen_digest, "groups": groups_of(person, rule.approve, members)}
             moved = self.store.move(
                 request, to, actor=person, kind="approval", note=note, changes=self._quorum(to), at=now
             )
@@ -205,7 +205,8 @@ class Service:
                 self.work.cancel(f"execute:{request_id}")
             return self._moved(self.store.move(request, State.WITHDRAWN, actor=person))
 
-    def _may_decide(self, request: Request, person: str, members: Members, verb: deciding.Verb) -> None:
+    def _may_decide(self, request: Request, person: str, members: Members, verb: deciding.Verb) -> Rule:
+        """The rule by which the person may. Raises Refusal."""
         if request.requester == person:
             raise Refusal(
                 deciding.own_request(request_id=request.id, verb=verb),
@@ -217,6 +218,7 @@ class Service:
                 deciding.others_decide(request_id=request.id, verb=verb, rule=rule.name, groups=rule.approve),
                 kind="not_allowed",
             )
+        return rule
 
     def _pending(self, request_id: str, verb: deciding.Verb) -> Request:
         request = self.known(request_id)
