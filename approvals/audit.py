@@ -8,12 +8,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from approvals.request import Request, as_row
 
 GENESIS = "0" * 64  # what the first event has for its predecessor
 UNKEYED = ""
@@ -80,97 +77,34 @@ def hashed(event: Event) -> tuple[object, ...]:
     )
 
 
-Rows = Mapping[str, list[dict[str, Any]]]  # the tables `approvals` and `closings`, whole
+class Chain:
+    """Checks a chain, one event after the other; it keeps nothing but where it is.
 
-
-def differences(
-    events: Iterable[Event],
-    rows: Mapping[str, Request],
-    key: ChainKey,
-    beside: Rows | None = None,
-    *,
-    unkeyed_until: int = 0,
-) -> Iterator[str]:
-    """What does not agree: a broken chain, a row that its events do not make. Nothing where all is well.
-
-    `beside`: the rows of `approvals` and `closings`, which are derived from the events too. With a key, every event but
-    the first `unkeyed_until` must be keyed: else whoever has only the database could write all of it anew without one.
+    With a key, every event but the first `unkeyed_until` must be keyed: else whoever has only the database could write
+    all of it anew without one. After the first keyed event none may be unkeyed, whatever is said about the beginning.
     """
-    prev, seq = GENESIS, 0
-    derived: dict[str, dict[str, object]] = {}
-    words = _Words()
-    for event in events:
-        seq += 1
-        if event.seq != seq:
-            yield f"event {event.seq}: expected {seq}"
-            seq = event.seq
-        if event.prev != prev:
+
+    def __init__(self, key: ChainKey, *, unkeyed_until: int = 0) -> None:
+        self.key = key
+        self.unkeyed_until = unkeyed_until
+        self.seq, self.head = 0, GENESIS
+        self._keyed_since: int | None = None
+
+    def differences(self, event: Event) -> Iterator[str]:
+        """What is wrong with the next event. Nothing where all is well."""
+        if event.seq != self.seq + 1:
+            yield f"event {event.seq}: expected {self.seq + 1}"
+        if event.prev != self.head:
             yield f"event {event.seq}: does not follow the one before"
-        if event.key_id not in {UNKEYED, key.id}:
+        if event.key_id not in {UNKEYED, self.key.id}:
             yield f"event {event.seq}: was written with another key ({event.key_id})"
-        elif key.secret and event.key_id == UNKEYED and event.seq > unkeyed_until:
+        elif event.key_id == UNKEYED and self._must_be_keyed(event.seq):
             yield f"event {event.seq}: is not keyed"
-        elif (ChainKey() if event.key_id == UNKEYED else key).hash(hashed(event)) != event.hash:
+        elif (ChainKey() if event.key_id == UNKEYED else self.key).hash(hashed(event)) != event.hash:
             yield f"event {event.seq}: was altered"
-        prev = event.hash
-        if event.request_id is not None:
-            derived.setdefault(event.request_id, {}).update(event.facts.get("set", {}))
-            words.hear(event)
-    yield from _row_differences(derived, rows)
-    if beside is not None:
-        yield from words.differences(beside)
+        if event.key_id != UNKEYED and self._keyed_since is None:
+            self._keyed_since = event.seq
+        self.seq, self.head = event.seq, event.hash
 
-
-class _Words:
-    """The approvals and the words on unknown outcomes, derived from the events that wrote them."""
-
-    def __init__(self) -> None:
-        self.approvals: list[dict[str, object]] = []
-        self.closings: list[dict[str, object]] = []
-
-    def hear(self, event: Event) -> None:
-        about = {"request_id": event.request_id}
-        if event.kind == "approval":
-            digest = event.facts.get("digest")
-            given = {"person": event.actor, "digest": digest, "given_at": event.at, "taken_back_at": None}
-            self.approvals.append(about | given)
-        elif event.kind == "approval_taken_back":
-            self._last(self.approvals, event, person=event.actor, taken_back_at=None)["taken_back_at"] = event.at
-        elif event.kind == "close_proposed":
-            said = {name: event.facts.get(name) for name in ("outcome", "evidence")}
-            who = {"proposed_by": event.actor, "proposed_at": event.at, "confirmed_by": None, "confirmed_at": None}
-            self.closings.append(about | {"version": event.version} | said | who)
-        elif event.facts.get("confirms"):
-            last = self._last(self.closings, event, version=(event.version or 0) - 1)
-            last.update({"confirmed_by": event.actor, "confirmed_at": event.at})
-
-    @staticmethod
-    def _last(said: list[dict[str, object]], event: Event, **wanted: object) -> dict[str, object]:
-        """The last one of that request with those fields; a new one that will differ, where there is none."""
-        looked_for = {"request_id": event.request_id, **wanted}
-        for one in reversed(said):
-            if all(one.get(name) == value for name, value in looked_for.items()):
-                return one
-        said.append(looked_for)
-        return looked_for
-
-    def differences(self, beside: Rows) -> Iterator[str]:
-        for table, made in (("approvals", self.approvals), ("closings", self.closings)):
-            kept = [{name: value for name, value in row.items() if name != "id"} for row in beside.get(table, [])]
-            counted = [Counter(json.dumps(row, sort_keys=True) for row in one) for one in (kept, made)]
-            for row in counted[0] - counted[1]:
-                yield f"{json.loads(row)['request_id']}: a row of {table} that no event wrote, or that was altered"
-            for row in counted[1] - counted[0]:
-                yield f"{json.loads(row)['request_id']}: a row of {table} is missing or was altered"
-
-
-def _row_differences(derived: Mapping[str, Mapping[str, object]], rows: Mapping[str, Request]) -> Iterator[str]:
-    for request_id in sorted(derived.keys() | rows.keys()):
-        if request_id not in rows:
-            yield f"{request_id}: has events but no row"
-            continue
-        row = as_row(rows[request_id])
-        made = dict.fromkeys(row) | dict(derived.get(request_id, {}))
-        wrong = sorted(name for name in row if row[name] != made[name])
-        if wrong:
-            yield f"{request_id}: the row differs from its events in {', '.join(wrong)}"
+    def _must_be_keyed(self, seq: int) -> bool:
+        return self._keyed_since is not None or (bool(self.key.secret) and seq > self.unkeyed_until)

@@ -265,10 +265,6 @@ class Store:
         )
         return bool(taken)
 
-    def beside(self) -> dict[str, list[dict[str, Any]]]:
-        """The tables of the record beside requests and events, whole, for verification."""
-        return {name: self.rows(f"SELECT * FROM {name} ORDER BY id") for name in ("approvals", "closings")}
-
     # --- events
 
     def record(
@@ -390,6 +386,35 @@ class Store:
         or before; NULL where none had. So an event reads the same whenever it is read.
         """
         return self.database.query(_chosen_sql(table, choice), choice.parameters())
+
+    # --- for whoever verifies it, as the rows are: what somebody altered may be no `Request` any more
+
+    def row(self, table: str, number: str | int) -> dict[str, Any] | None:
+        """One row of `requests`, `approvals` or `closings`, by its id."""
+        found = self.rows(f"SELECT * FROM {table} WHERE id = :id", id=number)
+        return found[0] if found else None
+
+    def rows_beyond(self, table: str, last: int) -> Iterator[dict[str, Any]]:
+        """The rows of `approvals` or `closings` that are not among the first so many."""
+        return iter(self.database.query(f"SELECT * FROM {table} WHERE id < 1 OR id > ? ORDER BY id", [last]))
+
+    def rows_without_beginning(self) -> Iterator[str]:
+        """The requests that no event submitted."""
+        rows = self.database.query(
+            "SELECT id FROM requests WHERE NOT EXISTS"
+            " (SELECT 1 FROM events WHERE request_id = requests.id AND kind = 'submitted') ORDER BY id"
+        )
+        return (str(row["id"]) for row in rows)
+
+    def began_before(self, request_id: str, seq: int) -> bool:
+        """Was the request submitted by an event before that one?"""
+        return bool(
+            self.rows(
+                "SELECT 1 FROM events WHERE request_id = :id AND seq < :seq AND kind = 'submitted' LIMIT 1",
+                id=request_id,
+                seq=seq,
+            )
+        )
 
     # --- sums for limits and rates
 

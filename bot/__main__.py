@@ -62,7 +62,7 @@ def put_back(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Recompute the chain of events, and derive every row from it anew."""
-    return verify_record(load_audit_settings(), unkeyed_until=arguments.unkeyed_until, expected=arguments.expect)
+    return verify_record(load_audit_settings(), unkeyed_until=arguments.unkeyed_until, anchors=arguments.anchor)
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -131,9 +131,11 @@ def parser() -> argparse.ArgumentParser:
     )
     verifying = auditing.add_parser("verify", parents=[keyed], help="is the record whole and unaltered")
     verifying.add_argument(
-        "--expect",
+        "--anchor",
+        action="append",
+        default=[],
         metavar="SEQ:HASH",
-        help="an event as Slack shows it, which the record must contain",
+        help="an event as Slack shows it, which the record must contain; may be given several times",
     )
     verifying.set_defaults(do=verify)
     _add_export(auditing)

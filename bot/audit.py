@@ -2,56 +2,88 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
+from tqdm import tqdm
 
-from approvals.audit import ChainKey, differences
+from approvals.audit import ChainKey, Event
 from approvals.store import Store
+from approvals.verify import differences
 from bot.acquaintance import CannotStart
 from bot.marker import read_marks
 from bot.settings import AuditSettings
 
+ANCHOR = re.compile(r"(?:record )?([0-9]{1,18}):([0-9a-f]{8,64})")
+UNPROVEN = "without AUDIT_KEY whoever can write to the file can write all of it anew; give what Slack shows as --anchor"
+QUICK_SECONDS = 1.0  # what is over sooner needs no progress bar
 
-def verify_record(settings: AuditSettings, *, unkeyed_until: int, expected: str | None) -> int:
-    """Print each difference and the head; exit status 1 where there is any difference."""
+
+def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: Sequence[str] = ()) -> int:
+    """Print each difference and the head; exit status 1 where there is any difference.
+
+    `anchors`: events as Slack shows them, `SEQ:HASH` with 8 hex digits of the hash at least.
+    """
+    known = [_anchor(text) for text in anchors]
+    count = 0
+    with reading(settings) as store:
+        seq, head = store.head()
+        with tqdm(total=seq, unit=" events", delay=QUICK_SECONDS, disable=None, leave=False) as bar:
+
+            def watch(events: Iterator[Event]) -> Iterator[Event]:
+                for event in events:
+                    yield event
+                    bar.update()
+
+            for found in (
+                differences(store, unkeyed_until=unkeyed_until, watch=watch),
+                _missing(store, settings.state_directory, known),
+            ):
+                for difference in found:
+                    count += 1
+                    with bar.external_write_mode():
+                        print(difference)
+    print(f"{count} differences in {seq} events; head {seq}:{head}")
+    if not settings.key:
+        print(UNPROVEN)
+    return 1 if count else 0
+
+
+@contextmanager
+def reading(settings: AuditSettings) -> Iterator[Store]:
+    """The record for reading, as it is at this moment: a bot that goes on writing does not disturb.
+
+    Raises CannotStart where it is not there, or cannot be read.
+    """
     path = settings.database_path
     if not path.is_file():
         raise CannotStart(f"DATABASE_URL {path} is not there; name the database that is to be verified")
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         try:
-            store = Store(Database(connection, execute_plugins=False), ChainKey(settings.key))
-            found = [*_chain(store, unkeyed_until), *_anchors(store, settings.state_directory, expected)]
-            seq, head = store.head()
+            connection.execute("BEGIN")
+            yield Store(Database(connection, execute_plugins=False), ChainKey(settings.key))
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise CannotStart(f"DATABASE_URL {path} cannot be read: {error}") from None
-    for difference in found:
-        print(difference)
-    print(f"{len(found)} differences in {seq} events; head {seq}:{head}")
-    if not settings.key:
-        print("without AUDIT_KEY whoever can write to the file can write all of it anew; compare the head with Slack's")
-    return 1 if found else 0
 
 
-def _chain(store: Store, unkeyed_until: int) -> Iterator[str]:
-    rows = {request.id: request for request in store.select("1")}
-    return differences(store.events(), rows, store.key, store.beside(), unkeyed_until=unkeyed_until)
+def _anchor(text: str) -> tuple[int, str, str]:
+    match = ANCHOR.fullmatch(text.strip().lower())
+    if match is None:
+        raise CannotStart("--anchor takes SEQ:HASH with at least 8 digits of the hash, such as 6:e47aa652")
+    return int(match[1]), match[2], "--anchor"
 
 
-def _anchors(store: Store, directory: Path, expected: str | None) -> Iterator[str]:
-    """Heads that are known from outside the database: the markers beside it, and one that somebody read in Slack."""
-    known = [(mark.seq, mark.hash, "the marker of a send") for mark in read_marks(directory, store)]
-    if expected is not None:
-        number, _, start = expected.partition(":")
-        if not number.isascii() or not number.isdigit() or len(start) < 8:
-            raise CannotStart("--expect takes SEQ:HASH with at least 8 digits of the hash, such as 6:e47aa652")
-        known.append((int(number), start, "--expect"))
-    for seq, head, whose in known:
-        here = store.rows("SELECT hash FROM events WHERE seq = :seq", seq=seq)
-        if seq and not (here and str(here[0]["hash"]).startswith(head)):
+def _missing(store: Store, directory: Path, anchors: Sequence[tuple[int, str, str]]) -> Iterator[str]:
+    """Heads that are known from outside the database: the markers beside it, and what somebody read in Slack."""
+    marks = [(mark.seq, mark.hash, "the marker of a send") for mark in read_marks(directory, store) if mark.seq]
+    for seq, head, whose in (*marks, *anchors):
+        here = store.hash_of(seq)
+        if here is None or not here.startswith(head):
             yield f"event {seq}: {whose} says {head[:8]}, which the record does not contain"

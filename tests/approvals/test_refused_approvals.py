@@ -69,13 +69,13 @@ def test_an_approval_that_was_taken_back_can_be_given_again_and_stays_in_the_rec
     with database_refuses("an approval is never deleted"):
         desk.sql("DELETE FROM approvals")
     assert [approval.person for approval in desk.store.approvals(request.id)] == [BOB]
-    assert len(desk.store.beside()["approvals"]) == 2
+    assert len(desk.words()["approvals"]) == 2
 
 
 def test_an_approval_is_not_replaced_by_another_persons(desk: Desk) -> None:
     request = pending(desk, 2)
     yes(desk, request, BOB)
-    (row,) = desk.store.beside()["approvals"]
+    (row,) = desk.words()["approvals"]
     with database_refuses("an approval is never deleted"):
         insert(desk, "approvals", row | {"person": CEM}, how="REPLACE")
 

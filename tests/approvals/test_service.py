@@ -154,7 +154,7 @@ def test_what_was_sent_or_is_over_is_not_taken_back(desk: Desk, state: State) ->
     request = put_in(desk.store, state)
     with refused("too_late") as info:
         desk.service.withdraw(request.id, ALICE)
-    assert str(info.value).startswith(f"R-0001 is {state} since ")
+    assert str(info.value).startswith(f"R-0001 is {state} ")
     assert desk.row(request) == request
 
 

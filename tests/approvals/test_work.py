@@ -334,10 +334,10 @@ def test_a_fact_is_there_until_it_is_removed(work: Work) -> None:
 
 def test_bookkeeping_may_vanish_without_changing_the_record(desk: Desk) -> None:
     desk.claimed()
-    record = desk.store.select("1"), list(desk.store.events()), desk.store.beside()
+    record = desk.store.select("1"), list(desk.store.events()), desk.words()
     tables = desk.store.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'work~_%' ESCAPE '~'")
     assert len(tables) >= 7
     for table in tables:
         desk.sql(f"DELETE FROM {table['name']}")  # noqa: S608 - our own names
-    assert (desk.store.select("1"), list(desk.store.events()), desk.store.beside()) == record
+    assert (desk.store.select("1"), list(desk.store.events()), desk.words()) == record
     assert desk.differences() == []
