@@ -253,6 +253,7 @@ class Bot:
         try:
             self.executing.adopt()
             self.executing.recover()
+            self.tasks.arm_head()
         except sqlite3.Error as error:
             raise unusable(self.settings.database_path, error) from None
         except OSError as error:

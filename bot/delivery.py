@@ -238,6 +238,18 @@ class Delivery:
         except SlackApiError as error:
             raise_unless_gone(error)
 
+    async def head(self, job: Job, channel: str) -> None:
+        """Tell the head of the record, once: Slack may have taken it before without our learning of it."""
+        if job.tries > 1:
+            oldest = later(str(job.payload["since"]), seconds=-60)  # our clock and Slack's
+            messages = await self._messages("conversations_history", channel=channel, oldest=oldest)
+            if any(self._tells(message, "ottu_head") for message in messages):
+                return
+        try:
+            await self.post(channel, results.head(*self.store.head()))
+        except SlackApiError as error:
+            raise_unless_gone(error)
+
     def show_all_again(self, state: State) -> None:
         """Cards of that state show something that is not in their rows: bring them up to date."""
         for request in self.store.in_states(state):

@@ -123,3 +123,9 @@ def _asked(request: Request) -> str:
     """What was typed: `refund ORD123 5.000`."""
     typed = [request.operation.value, request.reference, request.asked_amount or "", request.asked_currency or ""]
     return " ".join(word for word in typed if word)
+
+
+def head(seq: int, head: str) -> Message:
+    """The head of the record, for whoever checks later that nothing of it was cut off or written anew."""
+    text = f"📌 *The record has {seq} events.* Head: `{head}`\n_record {seq}:{head[:8]}_"
+    return Message(text, metadata=Metadata(event_type="ottu_head", event_payload={"seq": seq, "head": head}))

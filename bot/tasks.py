@@ -45,7 +45,7 @@ class Tasks:
                 "close", {"close": executing.close, "queued": executing.queued, "overdue": executing.overdue}, parallel
             ),
             Lane("card", {"card": self.delivery.card, "link": self.delivery.link}, 4),
-            Lane("notice", {"notice": self.delivery.notice, "alarm": self.delivery.alarm}, 4),
+            Lane("notice", {"notice": self.delivery.notice, "alarm": self.delivery.alarm, "head": self.head}, 4),
             Lane("answer", {"answer": self.delivery.answer}, 8),
             Lane("timer", {"expire": self.expire, "lapse": self.lapse, "probe": self.probe, "remind": self.remind}, 4),
         ]
@@ -104,6 +104,20 @@ class Tasks:
         deciders = self.service.deciders(request, await self.people.members(self.service.policy))
         if deciders:
             await self.delivery.call(job, request, deciders)
+
+    def arm_head(self) -> None:
+        """The head of the record goes to the audit channel, where there is one, when this day is over (UTC)."""
+        if self.service.policy.channels.audit is not None:
+            day = self.store.now()[:10]
+            over_at = later(f"{day}T00:00:00.000Z", days=1)
+            self.work.add(f"head:{day}", "head", {"since": over_at}, due_at=over_at)
+
+    async def head(self, job: Job) -> None:
+        """The day is over, maybe long ago: one message, and the next when this day is over."""
+        self.arm_head()
+        channel = self.service.policy.channels.audit
+        if channel is not None:
+            await self.delivery.head(job, channel)
 
     async def expire(self, job: Job) -> None:
         if self.service.expire(str(job.payload["request"])) is None:
