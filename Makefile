@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test check format coverage clean
+.PHONY: demo test check format coverage bench clean
 
 demo: $(STAMP)  ## run the main job with a local Slack and a local Ottu
 	@$(RUN) -m bot demo
@@ -25,6 +25,9 @@ format: $(DEV)  ## format and mend what the linter can
 
 coverage: $(DEV)  ## the tests, with the branches that none of them takes
 	$(RUN) -m pytest -q -n 3 --dist loadfile --cov --cov-report=term-missing:skip-covered
+
+bench: $(DEV)  ## how fast the audit is, against a floor measured in the same run
+	$(RUN) benchmarks/verify.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache build *.egg-info

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn, TextIO
 
 from sqlite_utils import Database
 from tqdm import tqdm
@@ -32,7 +33,7 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
     count = 0
     with reading(settings) as store:
         seq, head = store.head()
-        with tqdm(total=seq, unit=" events", delay=QUICK_SECONDS, disable=None, leave=False) as bar:
+        with progress(seq) as bar:
 
             def watch(events: Iterator[Event]) -> Iterator[Event]:
                 for event in events:
@@ -51,6 +52,11 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
     if not settings.key:
         print(UNPROVEN)
     return 1 if count else 0
+
+
+def progress(events: int, *, file: TextIO | None = None, quick_seconds: float = QUICK_SECONDS) -> tqdm[NoReturn]:
+    """A bar at a terminal, where it takes longer; else nothing is shown."""
+    return tqdm(total=events, unit=" events", delay=quick_seconds, disable=None, leave=False, file=file)
 
 
 @contextmanager

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from approvals.audit import Event
+from approvals.request import State
+from approvals.verify import differences
 from bot.acquaintance import CannotStart
-from bot.audit import verify_record
+from bot.audit import progress, reading, verify_record
 from bot.settings import AuditSettings
-from tests.bot.world import BOB, World
+from tests.bot.world import ALICE, BOB, World
 
 
 async def settled(world: World) -> AuditSettings:
@@ -69,3 +75,34 @@ def test_a_missing_or_unreadable_file_is_no_clean_record(tmp_path: Path) -> None
     (tmp_path / "noise.db").write_bytes(b"noise" * 1000)
     with pytest.raises(CannotStart, match="cannot be read"):
         verify_record(AuditSettings(tmp_path / "noise.db", tmp_path, b""))
+
+
+def test_progress_is_shown_at_a_terminal_and_nowhere_else() -> None:
+    """A log or a mail of a nightly audit is no place for a bar."""
+    master, slave = os.openpty()
+    with open(slave, "w", encoding="utf-8") as terminal, progress(10, file=terminal, quick_seconds=0) as bar:  # noqa: PTH123 - a descriptor
+        os.read(master, 10_000)  # the empty bar
+        bar.update(4)
+        bar.refresh()
+        assert "4/10" in os.read(master, 10_000).decode()
+    os.close(master)
+    file = io.StringIO()
+    with progress(10, file=file, quick_seconds=0) as bar:
+        bar.update(10)
+    assert file.getvalue() == ""
+
+
+async def test_it_may_be_verified_while_the_bot_goes_on(world: World) -> None:
+    """It sees one state of the database: a move in the middle of it is no difference."""
+    await world.ask()
+    with reading(AuditSettings(world.folder / "bot.db", world.folder, b"")) as store:
+
+        def moves(events: Iterator[Event]) -> Iterator[Event]:
+            for event in events:
+                yield event
+                world.store.record("inquiry", BOB)
+                if event.seq == 1:
+                    world.running.tasks.service.withdraw(world.request().id, ALICE)
+
+        assert list(differences(store, watch=moves)) == []
+    assert world.request().state is State.WITHDRAWN
