@@ -48,7 +48,7 @@ class _Rows:
         """Take one event in; yields what is wrong with it."""
         try:
             facts = event.facts
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             yield "has data that cannot be read"
             return
         if event.request_id is None:

@@ -6,7 +6,6 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn, TextIO
 
 from sqlite_utils import Database
@@ -21,6 +20,8 @@ from bot.settings import AuditSettings
 
 ANCHOR = re.compile(r"(?:record )?([0-9]{1,18}):([0-9a-f]{8,64})")
 UNPROVEN = "without AUDIT_KEY whoever can write to the file can write all of it anew; give what Slack shows as --anchor"
+UNANCHORED = "no marker of this database in STATE_DIR and no --anchor: a tail that was cut off would not show"
+LONGEST_LINE = 1_000  # characters
 QUICK_SECONDS = 1.0  # what is over sooner needs no progress bar
 
 
@@ -33,6 +34,8 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
     count = 0
     with reading(settings) as store:
         seq, head = store.head()
+        marks = read_marks(settings.state_directory, store)
+        known += [(mark.seq, mark.hash, "the marker of a send") for mark in marks if mark.seq]
         with progress(seq) as bar:
 
             def watch(events: Iterator[Event]) -> Iterator[Event]:
@@ -42,16 +45,24 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
 
             for found in (
                 differences(store, unkeyed_until=unkeyed_until, watch=watch),
-                _missing(store, settings.state_directory, known),
+                _missing(store, known),
             ):
                 for difference in found:
                     count += 1
                     with bar.external_write_mode():
-                        print(difference)
-    print(f"{count} differences in {seq} events; head {seq}:{head}")
+                        print(plain(difference))
+    print(f"{count} differences in {seq} events; head {seq}:{plain(head)}")
     if not settings.key:
         print(UNPROVEN)
+    if not known:
+        print(UNANCHORED)
     return 1 if count else 0
+
+
+def plain(text: str) -> str:
+    """One line that moves no cursor: whoever writes into the record may write for the eyes of whoever verifies it."""
+    shown = text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}…"
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in shown)
 
 
 def progress(events: int, *, file: TextIO | None = None, quick_seconds: float = QUICK_SECONDS) -> tqdm[NoReturn]:
@@ -86,10 +97,9 @@ def _anchor(text: str) -> tuple[int, str, str]:
     return int(match[1]), match[2], "--anchor"
 
 
-def _missing(store: Store, directory: Path, anchors: Sequence[tuple[int, str, str]]) -> Iterator[str]:
+def _missing(store: Store, known: Sequence[tuple[int, str, str]]) -> Iterator[str]:
     """Heads that are known from outside the database: the markers beside it, and what somebody read in Slack."""
-    marks = [(mark.seq, mark.hash, "the marker of a send") for mark in read_marks(directory, store) if mark.seq]
-    for seq, head, whose in (*marks, *anchors):
+    for seq, head, whose in known:
         here = store.hash_of(seq)
         if here is None or not here.startswith(head):
             yield f"event {seq}: {whose} says {head[:8]}, which the record does not contain"

@@ -100,5 +100,8 @@ def _files(directory: Path) -> Iterator[tuple[Path, Mark]]:
 def read_marks(directory: Path, store: Store) -> list[Mark]:
     """The markers of this database, for whoever verifies it."""
     rows = store.rows("SELECT value FROM work_facts WHERE name = :name", name=DATABASE)
-    name = json.loads(rows[0]["value"])["id"] if rows else None
+    try:
+        name = json.loads(rows[0]["value"])["id"] if rows else None
+    except (ValueError, TypeError, KeyError):  # bookkeeping, into which anybody can write anything
+        return []
     return [mark for _, mark in _files(directory) if mark.database == name]

@@ -20,6 +20,7 @@ from approvals.audit import GENESIS, ChainKey, Event, hashed
 from approvals.closing import Closing
 from approvals.request import Ending, Operation, Outcome, Refusal
 from approvals.schema import STATEMENTS
+from bot.acquaintance import CannotStart
 from bot.app import database_id
 from bot.audit import verify_record
 from bot.marker import Marker
@@ -289,6 +290,31 @@ def test_two_rows_that_swapped_a_value_are_found(copy: Path, audit: Audit, table
     assert named(table, second) in said
 
 
+LINE = "\r\x1b[2K\n0 differences in 1 events"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("actor", LINE), ("data", LINE), ("data", "[" * 100_000), ("data", "[[1, 2], [3, 4]]"), ("data", "9" * 5_000)],
+)
+def test_what_is_written_for_the_eyes_or_the_crash_of_the_auditor_is_a_finding(
+    copy: Path, audit: Audit, column: str, value: str
+) -> None:
+    """Neither hides a line of the report nor ends it before the last one."""
+    assert set_value(copy, "events", column, {"number": 3}, value)
+    status, said = audit(copy)
+    assert status == 1
+    assert "event 3: was altered" in said.splitlines()
+    assert all(line.isprintable() for line in said.splitlines())
+    assert not any(line.startswith("0 differences") for line in said.splitlines())
+
+
+def test_what_is_no_text_at_all_is_no_clean_record(copy: Path, audit: Audit) -> None:
+    altered(copy, "UPDATE events SET actor = CAST(x'ff' AS TEXT) WHERE seq = 3")
+    with pytest.raises(CannotStart, match=r"cannot be read: .* column 'actor'"):
+        audit(copy)
+
+
 # --- a row
 
 
@@ -336,6 +362,17 @@ def test_a_tail_that_was_cut_is_found(copy: Path, audit: Audit, count: int) -> N
     assert f"event {last['seq']}: --anchor says {last['hash'][:8]}, which the record does not contain" in said
 
 
+def test_a_database_that_denies_its_marker_is_compared_with_nothing_and_the_audit_says_so(
+    copy: Path, audit: Audit
+) -> None:
+    """The name by which markers know it is bookkeeping, which anybody may change."""
+    assert "no marker" not in audit(copy)[1]
+    for statement in ("UPDATE work_facts SET value = '[]'", "DELETE FROM work_facts"):
+        altered(copy, statement)
+        assert "no marker of this database in STATE_DIR and no --anchor" in audit(copy)[1]
+    assert "no marker" not in audit(copy, "1:" + "0" * 8)[1]
+
+
 def test_the_whole_record_as_it_was_earlier_is_found(copy: Path, audit: Audit) -> None:
     """Nothing in it disagrees: only what is known from outside tells that it went on."""
     (last,) = rows(copy, "SELECT * FROM events ORDER BY seq DESC LIMIT 1")
@@ -370,7 +407,7 @@ def test_a_keyed_record_that_was_rebuilt_without_the_key_is_found(copy: Path, au
     last = rebuilt(copy, ChainKey())
     status, said = audit(copy, markers=False)
     assert status == 1
-    assert [f"event {seq}: is not keyed" for seq in range(1, last.seq + 1)] == said.splitlines()[:-1]
+    assert [f"event {seq}: is not keyed" for seq in range(1, last.seq + 1)] == said.splitlines()[:-2]
 
 
 @pytest.mark.parametrize("key", [KEY, ChainKey()], ids=["with the key", "that never had a key"])
