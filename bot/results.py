@@ -127,5 +127,5 @@ def _asked(request: Request) -> str:
 
 def head(seq: int, head: str) -> Message:
     """The head of the record, for whoever checks later that nothing of it was cut off or written anew."""
-    text = f"📌 *The record has {seq} events.* Head: `{head}`\n_record {seq}:{head[:8]}_"
+    text = endings.day_is_over(seq=seq, head=head, short=head[:8])
     return Message(text, metadata=Metadata(event_type="ottu_head", event_payload={"seq": seq, "head": head}))

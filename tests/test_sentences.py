@@ -22,12 +22,14 @@ from approvals.request import Operation
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = {
     "approvals/audit.py": "what the command that checks the record says",
+    "approvals/derived.py": "what the command that checks the record says",
     "approvals/policy_fields.py": "errors of the policy file",
     "approvals/policy_file.py": "errors of the policy file",
     "approvals/policy_rule.py": "errors of the policy file, and the form in which a rule is kept",
     "approvals/schema.py": "SQL",
     "approvals/sqlite.py": "SQL",
     "approvals/store.py": "SQL",
+    "approvals/verify.py": "what the command that checks the record says",
     "approvals/work.py": "SQL",
     "bot/__main__.py": "the command line",
     "bot/audit.py": "the command line",

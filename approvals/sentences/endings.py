@@ -95,6 +95,10 @@ def alarm(*, request_id: str | None, why: str, at: str, facts: Sequence[str], se
     return f"🚨 *Alarm* · {about}{why} {at}\n{said}\n_{record(seq=seq, head=head)}_"
 
 
+def day_is_over(*, seq: int, head: str, short: str) -> str:
+    return f"📌 *The record has {seq} events.* Head: `{head}`\n_{record(seq=seq, head=short)}_"
+
+
 # A request that never had a card
 
 
