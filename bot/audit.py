@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import NoReturn, TextIO
 
-from sqlite_utils import Database
 from tqdm import tqdm
 
-from approvals.audit import ChainKey, Event
+from approvals.audit import Event
 from approvals.store import Store
 from approvals.verify import differences
 from bot.acquaintance import CannotStart
 from bot.marker import read_marks
+from bot.record import reading
 from bot.settings import AuditSettings
 
 ANCHOR = re.compile(r"(?:record )?([0-9]{1,18}):([0-9a-f]{8,64})")
@@ -68,26 +66,6 @@ def plain(text: str) -> str:
 def progress(events: int, *, file: TextIO | None = None, quick_seconds: float = QUICK_SECONDS) -> tqdm[NoReturn]:
     """A bar at a terminal, where it takes longer; else nothing is shown."""
     return tqdm(total=events, unit=" events", delay=quick_seconds, disable=None, leave=False, file=file)
-
-
-@contextmanager
-def reading(settings: AuditSettings) -> Iterator[Store]:
-    """The record for reading, as it is at this moment: a bot that goes on writing does not disturb.
-
-    Raises CannotStart where it is not there, or cannot be read.
-    """
-    path = settings.database_path
-    if not path.is_file():
-        raise CannotStart(f"DATABASE_URL {path} is not there; name the database that is to be verified")
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
-        try:
-            connection.execute("BEGIN")
-            yield Store(Database(connection, execute_plugins=False), ChainKey(settings.key))
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise CannotStart(f"DATABASE_URL {path} cannot be read: {error}") from None
 
 
 def _anchor(text: str) -> tuple[int, str, str]:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from approvals.audit import differences
 from approvals.month import Month
 from approvals.report import read_figures
 from approvals.request import Refusal
 from approvals.store import Store
+from approvals.verify import differences
 from bot.acquaintance import CannotStart
 from bot.record import reading
 from bot.report_page import DIFFERENCES_SHOWN_MOST, Proof, page
@@ -52,8 +52,7 @@ def report(settings: AuditSettings, *, month: str, to: str | None, unkeyed_until
 
 
 def _prove(store: Store, unkeyed_until: int) -> Proof:
-    rows = {request.id: request for request in store.select("1")}
-    found = differences(store.events(), rows, store.key, store.beside(), unkeyed_until=unkeyed_until)
+    found = differences(store, unkeyed_until=unkeyed_until)
     shown = tuple(itertools.islice(found, DIFFERENCES_SHOWN_MOST))
     seq, head = store.head()
     return Proof(

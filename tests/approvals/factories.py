@@ -142,7 +142,8 @@ def a_request(**changes: Any) -> Request:
 
 
 def terms_of(request: Request, **changes: Any) -> dict[str, Any]:
-    """All that is set once, while checking: of a partial refund under the rule for money, with its digest."""
+    """All that is set once, while checking: under the rule for its operation, with its digest."""
+    rule = LINKS if request.operation in LINKS.operations else MONEY
     terms: dict[str, Any] = {
         "session_id": SESSION,
         "order_no": "ORD123",
@@ -159,10 +160,10 @@ def terms_of(request: Request, **changes: Any) -> dict[str, Any]:
         "figures_at": "2026-01-01T10:00:00.000Z",
         "is_sandbox": 1,
         "gateway": "knet",
-        "rule_name": MONEY.name,
-        "rule_text": MONEY.text,
-        "rule_hash": MONEY.hash,
-        "approvals_needed": 1,
+        "rule_name": rule.name,
+        "rule_text": rule.text,
+        "rule_hash": rule.hash,
+        "approvals_needed": rule.approvals,
     }
     assert terms.keys() | {"digest"} == READ
     terms |= changes
@@ -317,8 +318,7 @@ def put_in(store: Store, state: State, number: int = 1, **changes: Any) -> Reque
 def _changes(request: Request, to: State, number: int) -> dict[str, object]:
     changes: dict[str, object] = {}
     if request.state is State.CHECKING:
-        rule = {"rule_name": LINKS.name, "rule_text": LINKS.text, "rule_hash": LINKS.hash, "approvals_needed": 0}
-        changes = terms_of(request, session_id=session(number), **rule)
+        changes = terms_of(request, session_id=session(number))
     if to is State.EXECUTING:
         changes |= {"tracking_key": f"key-{number}", "attempt": request.attempt + 1}
     return changes

@@ -14,7 +14,8 @@ from approvals.audit import Event
 from approvals.request import State
 from approvals.verify import differences
 from bot.acquaintance import CannotStart
-from bot.audit import progress, reading, verify_record
+from bot.audit import progress, verify_record
+from bot.record import reading
 from bot.settings import AuditSettings
 from tests.bot.world import ALICE, BOB, World
 
