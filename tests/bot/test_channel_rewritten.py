@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from approvals.audit import GENESIS, ChainKey, Event, differences, hashed
+from approvals.audit import GENESIS, Chain, ChainKey, Event, hashed
 from approvals.request import Request, State
 from bot.record import reading
 from bot.settings import AuditSettings
@@ -77,8 +77,8 @@ async def test_a_record_that_was_written_anew_is_found_by_the_heads_in_the_chann
     )
     chain_anew(told)
     with reading(AuditSettings(told.folder / "bot.db", told.folder, b"")) as store:
-        rows = {request.id: request for request in store.select("1")}
-        assert list(differences(store.events(), rows, store.key, store.beside())) == []
+        chain = Chain(store.key)
+        assert [one for event in store.events() for one in chain.differences(event)] == []
     found = await audited(told)
     differing = [one for one in found.found["differences"] if one["request"] == first]
     assert {one["fact"] for one in differing} >= {"amount", "metadata head", "record"}

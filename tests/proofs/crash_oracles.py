@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from approvals.audit import differences
 from approvals.following import NOTICED
 from approvals.request import Request, State
 from approvals.store import Store, seconds_between
+from approvals.verify import differences
 from tests.proofs.crash_play import STUCK, Play, reading
 from tests.proofs.crash_trial import DEADLINE_SECONDS
 
@@ -27,7 +27,7 @@ def broken(play: Play) -> Iterator[tuple[str, str]]:
             yield KINDS[1], "there is no record"
             return
         requests = store.select("1")
-        yield from _chain(store, requests)
+        yield from _chain(store)
         yield from _lost(play, store, requests)
         for request in requests:
             yield from _money(play, store, request)
@@ -40,8 +40,8 @@ def broken(play: Play) -> Iterator[tuple[str, str]]:
                 yield RESTORED if is_restore else STUCK, f"{event.kind}: {event.data}"
 
 
-def _chain(store: Store, requests: list[Request]) -> Iterator[tuple[str, str]]:
-    for difference in differences(store.events(), {one.id: one for one in requests}, store.key, store.beside()):
+def _chain(store: Store) -> Iterator[tuple[str, str]]:
+    for difference in differences(store):
         yield KINDS[3], difference
 
 

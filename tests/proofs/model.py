@@ -316,7 +316,8 @@ class Requests(RuleBasedStateMachine):
                 return multiple()
         elif not closing.may_send_again(unknown):
             return multiple()
-        return self._sent(self.other.execution.claim_again(unknown.id, unknown.version, person), what)
+        actor = "bot" if person == unknown.requester else person  # `check_resend` has refused the requester before
+        return self._sent(self.other.execution.claim_again(unknown.id, unknown.version, actor), what)
 
     def _sent(self, claimed: Request | None, what: str) -> MultipleResults[Sent]:
         if claimed is None:
