@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from approvals.audit import Event, differences
+from approvals.audit import Event
 from approvals.closing import TARGET_STATES
 from approvals.request import Operation, Request, State
 from approvals.store import seconds_between
+from approvals.verify import differences
 from ottu.client import CLAIM_LIMIT_SECONDS
 from tests.proofs.scripted_ottu import CURRENCY, Deed, Payment, text
 
@@ -194,7 +195,7 @@ class Oracles:
         for line in self.world.loop.unexpected:
             world.fail(f"unexpected: {line}")
         rows = world.rows()
-        self._check_record(rows)
+        self._check_record()
         for row in rows:
             self._check_truth(row)
             self._check_waiting(row)
@@ -204,9 +205,9 @@ class Oracles:
         self._check_limit(rows)
         self._check_strangers(rows)
 
-    def _check_record(self, rows: list[Request]) -> None:
+    def _check_record(self) -> None:
         store = self.world.store
-        for difference in differences(store.events(), {row.id: row for row in rows}, store.key, store.beside()):
+        for difference in differences(store):
             self.world.fail(f"the record: {difference}")
         for event in store.events():
             if event.kind == "gave_up":
