@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test check format coverage bench clean
+.PHONY: demo test check format coverage bench reliability reliability-long clean
 
 demo: $(STAMP)  ## run the main job with a local Slack and a local Ottu
 	@$(RUN) -m bot demo
@@ -28,6 +28,12 @@ coverage: $(DEV)  ## the tests, with the branches that none of them takes
 
 bench: $(DEV)  ## how fast the audit is, against a floor measured in the same run
 	$(RUN) benchmarks/verify.py
+
+reliability: $(DEV)  ## the long proofs that money moves once: half an hour; figures go into docs/reliability.md
+	$(RUN) -m tests.proofs
+
+reliability-long: $(DEV)  ## ten times as much, in the background: hours; see reliability-long.log
+	nohup $(RUN) -m tests.proofs --long > reliability-long.log 2>&1 &
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache build *.egg-info
