@@ -13,7 +13,7 @@ from approvals.audit import Event
 from approvals.policy import Members, Policy, Rule, people
 from approvals.reading import Reading
 from approvals.request import Request
-from approvals.sentences import asking, cards, private
+from approvals.sentences import asking, cards, private, request_form
 from approvals.sentences.cards import STATE_WORDS
 from approvals.store import Approval
 from bot import commands
@@ -30,7 +30,7 @@ def acknowledgement(command: commands.Command) -> tuple[str, bool]:
     """What the person who typed reads at once, and whether the command goes to the inbox."""
     match command:
         case commands.Nothing():
-            return escape(help_text(None)), False
+            return request_form.OPENS, False
         case commands.Help(topic=topic):
             return escape(help_text(topic)), False
         case commands.Ask():
@@ -38,6 +38,12 @@ def acknowledgement(command: commands.Command) -> tuple[str, bool]:
         case commands.Inquire():
             return private.asking_ottu(reference=literal(command.reference.value)), True
     return private.ONE_MOMENT, True
+
+
+def got_it(command: commands.Ask, channel: str) -> str:
+    """The same for what was asked by the form, whose card may come in another channel than one looks at."""
+    reference = literal(command.reference.value)
+    return request_form.got_it(asked=_asked(command), reference=reference, channel=f"<#{channel}>")
 
 
 def _asked(command: commands.Ask) -> str:

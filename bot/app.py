@@ -185,7 +185,7 @@ class Bot:
             host=urlsplit(settings.ottu_base_url).netloc,
             given=Given(new_request_id, new_tracking_key, own_clock),
         )
-        slack = slack_app(credentials, client, work)
+        slack = slack_app(credentials, client, work, lambda: policy)
         acquaintance = Acquaintance(client, parts.people, policy, work)
         return cls(
             settings,
@@ -329,8 +329,11 @@ class Bot:
         return "\n".join(lines) + "\n"
 
 
-def slack_app(credentials: Credentials, client: AsyncWebClient, work: Work) -> AsyncApp:
-    """The Bolt app: listeners run inline and acknowledge last; no listener acts before the payload is on disk."""
+def slack_app(credentials: Credentials, client: AsyncWebClient, work: Work, policy: Callable[[], Policy]) -> AsyncApp:
+    """The Bolt app: listeners run inline and acknowledge last; no listener acts before the payload is on disk.
+
+    `policy`: the one in force, asked for each payload.
+    """
 
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
         """The bot token for a listener's client. Bolt's own way would keep that of the start, and ask Slack first."""
@@ -348,8 +351,8 @@ def slack_app(credentials: Credentials, client: AsyncWebClient, work: Work) -> A
     )
 
     @app.middleware
-    async def give_work(context: Any, next_: Any) -> None:
-        context["work"] = work
+    async def give_parts(context: Any, next_: Any) -> None:
+        context["work"], context["policy"] = work, policy()
         await next_()
 
     routes.register(app)

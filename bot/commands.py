@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from approvals.request import AMOUNT_OPERATIONS, Operation
-from approvals.sentences import typed
+from approvals.sentences import request_form, typed
 
 # The names imported "as" themselves belong to the same grammar; this module is where others take them from.
 from bot.card_numbers import contains_card_number as contains_card_number
@@ -23,7 +23,6 @@ from bot.typed import (
     card_number_refusal,
     check_disclosure_url,
     check_typed_amount,
-    clean,
     mention_refusal,
     nearest_word,
     take_currency,
@@ -34,6 +33,7 @@ from bot.typed import (
 from bot.typed import CommandError as CommandError
 from bot.typed import Reference as Reference
 from bot.typed import check_reason as check_reason
+from bot.typed import clean as clean
 from bot.typed import normalise_request_id as normalise_request_id
 from bot.typed import parse_reference as parse_reference
 from bot.usage import USAGE as USAGE
@@ -138,16 +138,29 @@ def parse(text: str) -> Command:
     return command
 
 
+def take_amount(line: str) -> tuple[str, str | None, str]:
+    """Split a clean line that is not empty into the amount that it begins with, its currency, and the rest."""
+    amount, rest = _first_word(line)
+    currency, rest = take_currency(rest)
+    if amount.lower() == "full":
+        return "full", currency, rest
+    check_typed_amount(amount, currency)
+    return amount, currency, rest
+
+
+def check_field_reason(text: str) -> str:
+    """Return the reason of a form, where options have fields of their own: as in a line, none may stand in a reason."""
+    reason = check_reason(text)
+    if OPTION.search(reason):
+        raise CommandError(request_form.OPTION_IN_REASON, kind="option")
+    return reason
+
+
 def _ask_amount(name: str, line: str) -> Ask:
     reference, rest, options = _subject(name, line)
-    amount, rest = _first_word(rest)
-    if not amount:
+    if not rest:
         raise usage_refusal(name)
-    currency, reason = take_currency(rest)
-    if amount.lower() == "full":
-        amount = "full"
-    else:
-        check_typed_amount(amount, currency)
+    amount, currency, reason = take_amount(rest)
     destination: Literal["pg", "wallet"] = "wallet" if "--wallet" in options else "pg"
     return Ask(Operation(name), reference, amount, currency, destination, check_reason(reason))
 

@@ -64,6 +64,14 @@ class CardStanding:
         return max(settles_at, later(self.inquiries.store.now(), seconds=wait_seconds))
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A private answer to whoever asked for a request that is over, with the button to ask for the same, corrected."""
+
+    text: str
+    again: str  # that request's id
+
+
 class Delivery:
     """Cards, notices and private answers, from the jobs of the worker."""
 
@@ -188,7 +196,8 @@ class Delivery:
         """Tell how a request ended: in the card's thread, or privately where it never had a card."""
         request, event = self._request(job), self.store.event(int(job.payload["seq"]))
         if request.digest is None:
-            self.answer_requester(job.key, request, results.without_card(request, State(event.to_state or "")))
+            text = results.without_card(request, State(event.to_state or ""))
+            self.answer_requester(job.key, request, Offer(text, again=request.id))
             return
         card = self.work.card(request.id)
         if card is None or card.ts is None:
@@ -265,7 +274,7 @@ class Delivery:
         self,
         key: str,
         user: str,
-        text: str | list[str],
+        text: str | list[str] | Offer,
         *,
         response_url: str | None = None,
         since: str | None = None,
@@ -274,11 +283,13 @@ class Delivery:
         until = later(since or self.store.now(), minutes=ANSWER_MINUTES - 1)
         self._put_down(key, {"user": user, "response_url": response_url, "until": until}, text)
 
-    def _put_down(self, key: str, how: dict[str, Any], text: str | list[str]) -> None:
+    def _put_down(self, key: str, how: dict[str, Any], text: str | list[str] | Offer) -> None:
+        if isinstance(text, Offer):
+            how, text = {**how, "again": text.again}, text.text
         first, *more = [text] if isinstance(text, str) else text
         self.work.add(f"answer:{key}", "answer", {**how, "text": first, "more": more})
 
-    def answer_requester(self, key: str, request: Request, text: str) -> None:
+    def answer_requester(self, key: str, request: Request, text: str | Offer) -> None:
         """Answer the command that a request came from."""
         command = self.work.find(request.origin)
         url = str(command.payload.get("response_url") or "") if command else ""
@@ -286,22 +297,23 @@ class Delivery:
 
     async def answer(self, job: Job) -> None:
         """By response_url while it is valid, else as a direct message; then what more there is to say, in its order."""
-        if not await self._by_response_url(job):
+        message = results.private(str(job.payload["text"]), job.payload.get("again"))
+        if not await self._by_response_url(job, message):
             try:
-                await self.post(str(job.payload["user"]), Message(str(job.payload["text"])))
+                await self.post(str(job.payload["user"]), message)
             except SlackApiError as error:
                 log.warning("answer_not_delivered", extra={"facts": {"error": slack_code(error)}})
         if more := job.payload.get("more"):
             self._put_down(f"{job.key.removeprefix('answer:')}:{len(more)}", job.payload, more)
 
-    async def _by_response_url(self, job: Job) -> bool:
+    async def _by_response_url(self, job: Job, message: Message) -> bool:
         """Did Slack take it there?"""
         url, until = job.payload.get("response_url"), job.payload.get("until")
         until = until or later(job.created_at, minutes=ANSWER_MINUTES - 1)
         if not url or seconds_between(self.store.now(), str(until)) <= 0 or job.tries > 2:
             return False
         try:
-            return await respond(str(url), str(job.payload["text"]))
+            return await respond(str(url), message)
         except UNREACHABLE as error:
             raise SlackDown(type(error).__name__) from None
 
@@ -333,10 +345,10 @@ class Delivery:
             raise SlackDown(type(error).__name__) from None
 
 
-async def respond(url: str, text: str) -> bool:
+async def respond(url: str, message: Message) -> bool:
     """Answer a command or click at its response_url, for its person alone: did Slack take it?"""
     answered = await AsyncWebhookClient(url, timeout=5, retry_handlers=[]).send(
-        text=text, response_type="ephemeral", replace_original=False
+        text=message.text, blocks=message.blocks or None, response_type="ephemeral", replace_original=False
     )
     return answered.status_code == 200
 

@@ -15,11 +15,12 @@ from approvals.policy import Members, Policy
 from approvals.request import OPEN, Refusal, Request, State, Submission
 from approvals.sentences import asking, deciding, private
 from approvals.sentences import closing as closing_words
+from approvals.sentences import request_form as form_words
 from approvals.service import CLICK_COUNTS_SECONDS, Service
 from approvals.store import Store, seconds_between
 from approvals.work import Job, Work
-from bot import answers, commands
-from bot.delivery import Delivery
+from bot import answers, commands, request_form
+from bot.delivery import Delivery, Offer
 from bot.inquire import Inquirer
 from bot.people import People, SlackDown
 from bot.words import literal, sentence
@@ -28,7 +29,7 @@ LONGEST_NAME = 20  # of a request that a button names: no more of what is made u
 RESUME_ASKED = "resume_asked"  # the fact: who has read what would be sent, and when
 RESUME_SECONDS = 60.0
 APP = "app_id"  # the fact: by which id Slack knows this app
-Answer = str | list[str]  # one private message, or several pages
+Answer = str | list[str] | Offer  # one private message, or several pages
 
 
 class Inbox:
@@ -60,8 +61,8 @@ class Inbox:
     # --- commands
 
     async def on_command(self, job: Job) -> None:
-        """A typed command, accepted and on disk."""
-        command = commands.parse(str(job.payload["text"]))
+        """A command, typed or from the form, accepted and on disk."""
+        command = _command_of(job)
         members = await self._vouched(job, type(command).__name__.lower())
         if members is None:
             return
@@ -85,8 +86,8 @@ class Inbox:
         user = str(job.payload["user"])
         match command:
             case commands.Ask():
-                self._ask(job, command, members)
-                return None
+                request = self._ask(job, command, members)
+                return answers.got_it(command, request.channel) if "ask" in job.payload else None
             case commands.Withdraw(target=target):
                 return self._withdrawn(self.service.withdraw(self._target(target).id, user))
             case commands.Reject(request=request_id, reason=reason):
@@ -216,8 +217,8 @@ class Inbox:
             raise Refusal(none(reference=target.value), kind="no_request")
         return wanted[0]
 
-    def _withdrawn(self, request: Request) -> str:
-        return private.withdrawn(request_id=request.id)
+    def _withdrawn(self, request: Request) -> Offer:
+        return Offer(private.withdrawn(request_id=request.id), again=request.id)
 
     def _details(self, request: Request, members: Members, user: str) -> str:
         rule = self.service.rule_of(request) if request.rule_text else None
@@ -250,12 +251,15 @@ class Inbox:
             return
         self._decide(job, action, lambda: self._click(job, action, members))
 
-    def _click(self, job: Job, action: str, members: Members) -> str | None:
+    def _click(self, job: Job, action: str, members: Members) -> Answer | None:
         request_id, _, digest = str(job.payload["value"]).partition(":")
         user = str(job.payload["user"])
         if seconds_between(job.created_at, self.store.now()) > CLICK_COUNTS_SECONDS:
             raise Refusal(deciding.TOO_SLOW, kind="too_old")
         request = self.service.known(request_id)
+        if action == "again":  # the requester's own click has opened the form
+            named = {"requester": request.requester, "request_id": request.id}
+            raise Refusal(form_words.only_the_requester(**named), kind="not_requester")
         self._check_place(job, request)
         self.service.check_digest(request, digest)
         match action:
@@ -271,7 +275,7 @@ class Inbox:
             case "unapprove":
                 self.service.unapprove(request_id, user)
             case "withdraw":
-                self.service.withdraw(request_id, user)
+                return self._withdrawn(self.service.withdraw(request_id, user))
             case "details":
                 self._power("read", user, members)
                 return self._details(request, members, user)
@@ -323,6 +327,12 @@ class ChannelRefusal(Refusal):
     def __init__(self, channels: Sequence[str]) -> None:
         super().__init__(asking.WRONG_CHANNEL, kind="channel")
         self.for_slack = asking.go_to(channels=[f"<#{channel}>" for channel in channels])
+
+
+def _command_of(job: Job) -> commands.Command:
+    if "ask" in job.payload:
+        return request_form.of_payload(job.payload["ask"])
+    return commands.parse(str(job.payload["text"]))
 
 
 def _named(command: commands.Command) -> str | None:

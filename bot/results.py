@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from slack_sdk.models.blocks import MarkdownTextObject, SectionBlock
+from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, MarkdownTextObject, SectionBlock
 from slack_sdk.models.metadata import Metadata
 
 from approvals.audit import Event
 from approvals.request import Operation, Request, State
-from approvals.sentences import cards, endings
+from approvals.sentences import cards, endings, request_form
 from bot.shown import LONGEST_REASON_SHOWN, Facts, Message, amount, by_hand, done, figure, moment, title, transaction
 from bot.words import SYMBOLS, cut, literal, person, sentence
 
 MOST_CALLED = 20  # people in one call to decide
+# Over, and nothing was done: the same may be asked for again. The button stands in everybody's sight, beside what
+# everybody can read on the card; only the requester's click counts, so that two people do not ask for it twice.
+AGAIN = frozenset({State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED, State.FAILED})
 
 
 def result(facts: Facts, event: Event) -> Message:
@@ -28,12 +32,26 @@ def result(facts: Facts, event: Event) -> Message:
     text = "\n".join(lines)
     return Message(
         text=text,
-        blocks=[SectionBlock(text=MarkdownTextObject(verbatim=True, text=cut(text, 3000))).to_dict()],
+        blocks=_blocks(text, request.id if state in AGAIN else None),
         metadata=Metadata(
             event_type="ottu_result",
             event_payload={"request": request.id, "state": state.value, "seq": event.seq, "head": event.hash},
         ),
     )
+
+
+def private(text: str, again: str | None) -> Message:
+    """A private answer; `again`: the request that is over, of which the same can be asked for, corrected."""
+    return Message(text, _blocks(text, again) if again else [])
+
+
+def _blocks(text: str, again: str | None) -> list[dict[str, Any]]:
+    """One text and, below it, the button that opens the form filled in."""
+    blocks: list[Block] = [SectionBlock(text=MarkdownTextObject(verbatim=True, text=cut(text, 3000)))]
+    if again:
+        button = ButtonElement(action_id="again", text=request_form.AGAIN, value=again)
+        blocks.append(ActionsBlock(block_id="again", elements=[button]))
+    return [block.to_dict() for block in blocks]
 
 
 def _headline(facts: Facts, state: State, detail: str) -> str:
