@@ -46,7 +46,9 @@ async def on_command(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient
 def _incomplete(text: str, refusal: Refusal) -> Prefill | None:
     """What the form begins with where a command could not be read; None where it is not known what was wanted."""
     known = prefill.of_line(text)
-    return replace(known, note=known.note or str(refusal)) if known else None
+    if known is None or known.note or refusal.kind == "usage":  # how it is typed is no help in a form
+        return known
+    return replace(known, note=str(refusal))
 
 
 async def on_shortcut(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient, work: Work, policy: Policy) -> None:

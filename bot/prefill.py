@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,14 +57,26 @@ class Prefill:
 
 def of_line(text: str) -> Prefill | None:
     """From the text of `/ottu`, incomplete or wrong. None where it names no operation that can be asked for."""
-    plain, _ = decode(text[: typed.MOST_TEXT_CHARACTERS])
-    name, _, rest = " ".join(plain.split()).partition(" ")
+    plain = _plain(text[: typed.MOST_TEXT_CHARACTERS])
+    name, rest = _first(plain)
     operation = next((one for one in ASKED if one.value == name.lower()), None)
     if operation is None:
         return None
     if contains_card_number(text) or contains_card_number(plain):
         return Prefill(operation, note=words.CARD_NUMBER_LEFT_OUT)
     return replace(_of_arguments(operation, rest), operation=operation).checked()
+
+
+def _plain(text: str) -> str:
+    """As a person typed it, without what no field can hold."""
+    plain, _ = decode(text)
+    return "".join(c for c in plain if c.isspace() or unicodedata.category(c) not in {"Cc", "Cs"})
+
+
+def _first(line: str) -> tuple[str, str]:
+    """The first word and the rest; empty where there is none."""
+    word, *rest = line.split(maxsplit=1) or [""]
+    return word, rest[0].rstrip() if rest else ""
 
 
 def _of_arguments(operation: Operation, line: str) -> Prefill:
@@ -81,8 +94,8 @@ def _of_arguments(operation: Operation, line: str) -> Prefill:
 
 def _split_amount(line: str) -> tuple[str, str]:
     """The amount that the line begins with, with a currency on either side of it; and the rest."""
-    word, _, rest = line.partition(" ")
-    following, _, more = rest.partition(" ")
+    word, rest = _first(line)
+    following, more = _first(rest)
     if word in currencies() and _LIKE_AN_AMOUNT.fullmatch(following):
         return f"{following} {word}", more
     if not _LIKE_AN_AMOUNT.fullmatch(word):
@@ -114,7 +127,7 @@ def of_request(request: Request) -> Prefill:
 def of_message(message: Mapping[str, Any]) -> Prefill:
     """From a message of anybody's: the operation, reference and amount that it seems to name."""
     raw = "\n".join(_texts(message))[:MOST_MESSAGE_CHARACTERS]
-    text, _ = decode(raw)
+    text = _plain(raw)
     if contains_card_number(raw) or contains_card_number(text):
         return Prefill(note=words.CARD_NUMBER_LEFT_OUT)
     amount = _amount(text)
@@ -156,7 +169,7 @@ def _has_digit(text: str) -> bool:
 
 def _may_be_order(text: str) -> bool:
     """Neither a request of ours, nor an amount, nor what no command would take."""
-    if typed.normalise_request_id(text) or _AMOUNT.fullmatch(text) or _AMOUNT_LAST.fullmatch(text):
+    if typed.normalise_request_id(text) or _amount(text):
         return False
     try:
         return typed.parse_reference(text).value != ""
