@@ -10,7 +10,10 @@ from typing import Any
 import jsonschema
 import yaml
 
+from approvals.sentences import request_form
 from bot import routes
+from bot.usage import help_text
+from sandbox import slack_state
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "app_manifest.yml").read_text(encoding="utf-8"))
@@ -30,7 +33,8 @@ SCOPES_OF_METHODS: dict[str, set[str]] = {
     "views_open": set(),
     "apps_connections_open": set(),  # with the app-level token
 }
-SCOPES_OF_FEATURES = {"commands"}  # slash commands need it, no method does
+SCOPES_OF_FEATURES = {"commands"}  # slash commands and shortcuts need it, no method does
+SHORTCUT_NAME_MOST = 24  # Slack's documentation of the manifest
 
 
 def called() -> set[str]:
@@ -54,6 +58,18 @@ def test_every_method_that_is_called_has_its_scope_and_every_scope_its_method() 
 
 def test_the_command_of_the_manifest_is_the_command_of_the_routes() -> None:
     assert [command["command"] for command in MANIFEST["features"]["slash_commands"]] == [routes.COMMAND]
+
+
+def test_the_shortcuts_of_the_manifest_are_those_of_the_routes_the_help_and_the_local_slack() -> None:
+    """By their names: the help says which to look for, and where."""
+    shortcuts = {one["type"]: (one["callback_id"], one["name"]) for one in MANIFEST["features"]["shortcuts"]}
+    named = {"global": request_form.SHORTCUT, "message": request_form.MESSAGE_SHORTCUT}
+    routed = {"global": routes.GLOBAL_SHORTCUT, "message": routes.MESSAGE_SHORTCUT}
+    assert shortcuts == {kind: (routed[kind], named[kind]) for kind in named}
+    assert all(f"“{name}”" in help_text(None) for name in named.values())
+    slack = slack_state.State("http://127.0.0.1:1")
+    assert {**slack.shortcuts, **slack.message_shortcuts} == dict(shortcuts.values())
+    assert all(len(one["name"]) <= SHORTCUT_NAME_MOST for one in MANIFEST["features"]["shortcuts"])
 
 
 def test_what_slack_must_not_do_for_us_is_switched_off() -> None:

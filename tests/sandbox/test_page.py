@@ -17,7 +17,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Request, Route, ViewportSize, expect
 
 from approvals.request import State
-from tests.bot.world import ALICE, OTHER, World, a_world
+from tests.bot.test_asking_form import SEVERAL
+from tests.bot.world import ALICE, BOB, GEN, OTHER, POLICY, World, a_world
 from tests.browsers import CONTRAST_LEAST, DESKTOP, FAINT_TEXTS, PHONE, TOO_WIDE, a_browser
 
 # One browser, and so one event loop, for all of this file.
@@ -98,9 +99,10 @@ async def a_window(
     folder: Path,
     size: tuple[int, int] = DESKTOP,
     colors: Literal["light", "dark"] = "light",
+    policy: str = POLICY,
 ) -> AsyncIterator[Window]:
     """A window of that size, in pixels, on the page of a new world; at the end it is checked."""
-    async with a_world(folder) as world:
+    async with a_world(folder, policy=policy) as world:
         shape = ViewportSize(width=size[0], height=size[1])
         page = await browser.new_page(viewport=shape, color_scheme=colors)
         try:
@@ -154,6 +156,69 @@ async def test_a_rejection_is_given_in_the_form(browser: Browser, tmp_path: Path
         await expect(window.page.get_by_text("1 reply")).to_be_visible()
         await window.sees("@Alice asked, @Bob rejected.")
         assert window.world.operations_sent() == []
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_a_request_is_asked_for_in_the_form(browser: Browser, tmp_path: Path, size: tuple[int, int]) -> None:
+    """From the menu of shortcuts; what is wrong stands at its field, and what was chosen and typed stays."""
+    async with a_window(browser, tmp_path, size) as window:
+        form = window.dialog
+        await window.press("shortcuts")
+        await window.press("New request")
+        await expect(form.get_by_label("What is to be done?")).to_be_focused()
+        await window.press("Ask")
+        await expect(form).to_be_visible()  # the browser itself insists on what must be filled in
+        await form.get_by_label("What is to be done?").select_option("Refund")
+        await form.get_by_label("Order number or session id").fill("ORD123")
+        await form.get_by_label("Amount").fill("5,000")
+        await form.get_by_label("Where does the money go?").select_option("Into the customer's wallet (refunds only)")
+        await form.get_by_label("Reason").fill("two\nlines")
+        await window.press("Ask")
+
+        await expect(form.get_by_role("alert")).to_contain_text("Type the one you mean.")
+        await expect(form.get_by_label("Amount")).to_be_focused()
+        await expect(form.get_by_label("What is to be done?")).to_have_value("refund")
+        await expect(form.get_by_label("Reason")).to_have_value("two\nlines")
+        assert await window.page.evaluate(FAINT_TEXTS, CONTRAST_LEAST) == []
+        await form.get_by_label("Amount").fill("5.000 KWD")
+        await window.press("Ask")
+
+        await expect(form).to_be_hidden()
+        await window.sees("Refund 5.000 KWD to the wallet · ORD123", "Waiting for approval", "two lines")
+        await window.page.get_by_role("button", name="Messages").click()
+        await window.sees("Got it: refund 5.000 KWD of ORD123 to the wallet.", "the card comes in #payments")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_a_message_is_asked_for_and_the_channel_chosen(
+    browser: Browser, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with a_window(browser, tmp_path, size, policy=SEVERAL) as window:
+        window.world.slack.say(BOB, GEN, "please refund ORD123, 5.000 KWD")
+        await window.press("shortcuts of this message")
+        await window.press("Request from message")
+        form = window.dialog
+        await expect(form.get_by_label("Order number or session id")).to_have_value("ORD123")
+        await expect(form.get_by_label("Amount")).to_have_value("5.000 KWD")
+        await expect(form).to_contain_text("Requests are taken in #payments, #random.")
+        await form.get_by_label("Where is it decided?").select_option("#audit")
+        await window.press("Ask")
+        await expect(form.get_by_role("alert")).to_contain_text("Requests are not taken there.")
+        await form.get_by_label("Where is it decided?").select_option("#random")
+        await window.press("Ask")
+        await expect(form).to_be_hidden()
+        await window.page.get_by_role("navigation").get_by_role("button", name="random").click()
+        await window.sees("Refund 5.000 KWD · ORD123", "Waiting for approval")
+
+
+async def test_the_same_is_asked_for_again(browser: Browser, tmp_path: Path) -> None:
+    async with a_window(browser, tmp_path) as window:
+        await window.type("/ottu refund ORD123 5000.000 damaged")
+        await window.press("Same again, corrected")
+        await expect(window.dialog.get_by_label("Amount")).to_have_value("5000.000")
+        await window.dialog.get_by_label("Amount").fill("5.000")
+        await window.press("Ask")
+        await window.sees("Refund 5.000 KWD · ORD123", "Reason: damaged")
 
 
 async def test_what_is_private_is_marked_and_nobody_else_sees_it(browser: Browser, tmp_path: Path) -> None:
