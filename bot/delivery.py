@@ -23,7 +23,7 @@ from approvals.store import Store, later, seconds_between
 from approvals.work import Card, Job, Work
 from bot import results, views
 from bot.people import UNREACHABLE, SlackDown, raise_if_down, slack_code
-from bot.shown import Doubt, Facts, Message
+from bot.shown import Doubt, Facts, Message, Offer
 
 log = logging.getLogger("bot.delivery")
 ANSWER_MINUTES = 30  # so long Slack takes answers at a response_url
@@ -62,14 +62,6 @@ class CardStanding:
             return settles_at
         wait_seconds = self.inquiries.wait_seconds("session", request.session_id, request.session_id, most=MOST)
         return max(settles_at, later(self.inquiries.store.now(), seconds=wait_seconds))
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A private answer to whoever asked for a request that is over, with the button to ask for the same, corrected."""
-
-    text: str
-    again: str  # that request's id
 
 
 class Delivery:

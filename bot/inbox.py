@@ -20,9 +20,10 @@ from approvals.service import CLICK_COUNTS_SECONDS, Service
 from approvals.store import Store, seconds_between
 from approvals.work import Job, Work
 from bot import answers, commands, request_form
-from bot.delivery import Delivery, Offer
+from bot.delivery import Delivery
 from bot.inquire import Inquirer
 from bot.people import People, SlackDown
+from bot.shown import Offer
 from bot.words import literal, sentence
 
 LONGEST_NAME = 20  # of a request that a button names: no more of what is made up goes into the record

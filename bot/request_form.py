@@ -31,7 +31,7 @@ from approvals.sentences import typed as typed_words
 from approvals.sentences.cards import OPERATION_WORDS
 from bot import commands
 from bot.prefill import ASKED, Prefill
-from bot.words import cut
+from bot.words import cut, escape
 
 CALLBACK = "request_form"
 MOST_CHARACTERS = 3000  # Slack's, of what stands in a field
@@ -45,7 +45,8 @@ T = TypeVar("T")
 
 def build(prefill: Prefill, channels: Sequence[str]) -> View:
     """The form with what is known filled in; it asks for the channel where there are several."""
-    note = [SectionBlock(text=PlainTextObject(text=cut(prefill.note, MOST_CHARACTERS)))] if prefill.note else []
+    said = MarkdownTextObject(verbatim=True, text=cut(escape(prefill.note), MOST_CHARACTERS))
+    note = [SectionBlock(text=said)] if prefill.note else []
     return View(
         type="modal",
         callback_id=CALLBACK,

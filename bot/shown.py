@@ -33,6 +33,14 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """A private answer to whoever asked for a request that is over, with the button to ask for the same, corrected."""
+
+    text: str
+    again: str  # that request's id
+
+
+@dataclass(frozen=True)
 class Doubt:
     """What holds a request up: a pause, or an unknown outcome and how it is being closed."""
 

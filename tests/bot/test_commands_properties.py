@@ -85,8 +85,9 @@ def money_requests(draw: st.DrawFn) -> Ask:
 
 
 WHOLE = st.sampled_from([Operation.VOID, Operation.CANCEL, Operation.EXPIRE, Operation.DELETE])
+WHOLE_REQUESTS = st.builds(Ask, WHOLE, REFERENCES, st.none(), st.none(), st.just("pg"), REASONS | st.just(""))
 OTHERS: st.SearchStrategy[Command] = st.one_of(
-    st.builds(Ask, WHOLE, REFERENCES, st.none(), st.none(), st.just("pg"), REASONS | st.just("")),
+    WHOLE_REQUESTS,
     st.builds(Inquire, REFERENCES, st.just(True), st.none() | st.just("https://hooks.example.com/x?a=1&b=2")),
     st.builds(Inquire, REFERENCES, st.just(False), st.none()),
     st.builds(Status, REFERENCES | REQUEST_IDS),

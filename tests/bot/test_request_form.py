@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from bot.words import escape
 from sandbox.slack_blocks import view_problems
 from sandbox.slack_forms import form_values
 from sandbox.slack_records import View
-from tests.bot.test_commands_properties import OTHERS, money_requests, spell
+from tests.bot.test_commands_properties import WHOLE_REQUESTS, money_requests, spell
 from tests.bot.test_views import TYPED
 
 ONE, SEVERAL = ["C01GEN"], ["C01GEN", "C09OTHER"]
@@ -42,7 +43,7 @@ def errors(known: Prefill, channels: list[str] = ONE, /, **typed: Any) -> dict[s
 # --- the same as a line that is typed
 
 
-@given(money_requests() | OTHERS.filter(lambda command: isinstance(command, commands.Ask)))
+@given(money_requests() | WHOLE_REQUESTS)
 def test_the_form_filled_in_from_a_line_gives_what_the_line_gives(ask: commands.Ask) -> None:
     """Whatever the reference, the amount and the reason; and it stays the same on its way through the inbox."""
     line = spell(ask)
@@ -161,6 +162,7 @@ def test_the_form_is_within_slacks_limits_at_its_longest(typed: str) -> None:
         known = Prefill(operation, text, text, to_wallet=True, reason=text, channel=channels[-1], note=text)
         view = request_form.build(known, channels[:count]).to_dict()
         assert view_problems(view, "modal") == []
+        assert not re.search(r"<|>|&(?!amp;|lt;|gt;)", view["blocks"][0]["text"]["text"])
         assert view["callback_id"] == "request_form"
         named = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
         fields = ["operation", "reference", "amount", "destination", "reason"]
