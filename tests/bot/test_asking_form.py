@@ -141,6 +141,22 @@ async def test_two_quick_taps_make_one_request(world: World) -> None:
     await world.told_something(ALICE, f"{world.request().id} is open for this transaction")
 
 
+async def test_a_form_that_was_acknowledged_outlives_a_restart(world: World) -> None:
+    """Slack cannot say who it is until then, so that nothing is decided before."""
+    world.slack.fault("users.info", "ratelimited", times=100, seconds=0.2)
+    await world.slack.shortcut(ALICE, "new_request")
+    await form_of(world, ALICE)
+    assert (await world.slack.submit_view(ALICE, None, FILLED)).ok
+    await world.stop()
+    assert world.requests() == []
+    world.slack.state.faults.clear()
+    await world.start()
+    await world.until(world.requests, hurry=("command",))
+    request = await world.reaches(State.PENDING)
+    assert (request.asked_amount, request.reason) == ("5.000", "damaged")
+    await world.told_something(ALICE, "Got it: refund 5.000 of ORD123.")
+
+
 # --- how it opens, and with what
 
 
