@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from approvals.request import State
 from approvals.sentences import private
-from bot import listeners
+from bot import asking, listeners
+from bot.payloads import key_of
 from tests.proofs.scripted_ottu import Deed, Payment, text
 from tests.proofs.scripted_slack import APP, TEAM, Posted
 from tests.proofs.virtual import within
@@ -40,7 +42,9 @@ class Crowd:
         process = self._somewhere()
         if process is None:
             return
-        key = listeners.key_of(kind, body)
+        key = key_of(kind, body)
+        parts = {"work": process.work, "client": process.acquaintance.client, "policy": self.world.policy}
+        named = inspect.signature(listener).parameters  # a listener names what it wants, as Bolt has it
 
         async def ack(**said: Any) -> None:
             if said.get("text") != private.NOT_ACCEPTED and "response_action" not in said:
@@ -48,7 +52,7 @@ class Crowd:
 
         async def deliver() -> None:
             try:
-                await listener(ack, body, process.work)
+                await listener(ack, body, **{name: part for name, part in parts.items() if name in named})
             except RuntimeError:
                 self.world.count("click not acknowledged")
 
@@ -59,7 +63,7 @@ class Crowd:
     def type(self, user: str, line: str) -> None:
         """Type a command."""
         body = {"text": line, "channel_id": CHANNEL, "user_id": user, "team_id": TEAM, "api_app_id": APP}
-        self._deliver("command", f"{user} types {line}", body | {"trigger_id": self._trigger()}, listeners.on_command)
+        self._deliver("command", f"{user} types {line}", body | {"trigger_id": self._trigger()}, asking.on_command)
 
     def press(self, user: str, card: Posted, action: str, *, twice: bool = False) -> None:
         """Press a button; `twice`: the payload comes again, to whichever process."""
