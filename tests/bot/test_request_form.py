@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals.request import AMOUNT_OPERATIONS, Operation
@@ -43,6 +43,7 @@ def errors(known: Prefill, channels: list[str] = ONE, /, **typed: Any) -> dict[s
 # --- the same as a line that is typed
 
 
+@settings(deadline=None)  # a busy machine may be slow for once
 @given(money_requests() | WHOLE_REQUESTS)
 def test_the_form_filled_in_from_a_line_gives_what_the_line_gives(ask: commands.Ask) -> None:
     """Whatever the reference, the amount and the reason; and it stays the same on its way through the inbox."""
@@ -126,6 +127,7 @@ def test_a_card_number_that_is_spread_over_fields_is_found() -> None:
 FIELDS = st.text(max_size=60) | st.sampled_from(["full", "5.000 KWD", SESSION, "ORD1", "4111 1111", "1111 1111", "—x"])
 
 
+@settings(deadline=None)  # a busy machine may be slow for once
 @given(st.sampled_from(ASKED), FIELDS, FIELDS, FIELDS)
 def test_whatever_is_typed_is_a_command_or_errors_at_fields(
     operation: Operation, reference: str, amount: str, reason: str
