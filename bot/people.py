@@ -46,6 +46,7 @@ class People:
         self.clock = clock
         self.team_id = ""  # set once Slack has told who we are (auth.test)
         self._kept: dict[str, tuple[float, Any]] = {}
+        self._refused: dict[str, str] = {}  # the user groups that Slack does not tell us, and its word for why
 
     async def vouch(self, user: str, payload_team: str) -> None:
         """Raises Refusal for anybody but a full member of our own team, SlackDown where Slack cannot be asked."""
@@ -66,6 +67,15 @@ class People:
             name: frozenset().union(*[await self._listed(entry) for entry in entries])
             for name, entries in policy.groups.items()
         }
+
+    def unread(self, policy: Policy) -> list[str]:
+        """A sentence for each user group of the policy that Slack has refused to tell when it was asked last."""
+        return [
+            asking.group_unread(group=name, user_group=entry, error=self._refused[entry])
+            for name, entries in policy.groups.items()
+            for entry in entries
+            if entry in self._refused
+        ]
 
     async def _listed(self, entry: str) -> frozenset[str]:
         if not entry.startswith("S"):
@@ -92,12 +102,16 @@ class People:
 
     async def _group(self, group: str) -> frozenset[str]:
         try:
-            return frozenset((await self.client.usergroups_users_list(usergroup=group))["users"])
+            found = frozenset((await self.client.usergroups_users_list(usergroup=group))["users"])
         except SlackApiError as error:
             raise_if_down(error)
+            self._refused[group] = slack_code(error)
+            log.error("group_unread", extra={"facts": {"group": group, "error": self._refused[group]}})
             return frozenset()
         except UNREACHABLE as error:
             raise SlackDown(type(error).__name__) from None
+        self._refused.pop(group, None)
+        return found
 
 
 UNREACHABLE = (aiohttp.ClientError, asyncio.TimeoutError, OSError, KeyError, ValueError)

@@ -84,7 +84,7 @@ def _not_known(what: str, missing: str) -> str:
 def too_few_approvers(*, rule: str, needed: int, groups: Sequence[str], found: int) -> str:
     return (
         f"Rule “{rule}” needs approval from {needed} in {', '.join(groups)} other than the "
-        f"requester, and there are {found}. Ask an administrator to add people."
+        f"requester, and there {'is' if found == 1 else 'are'} {found}. Ask an administrator to add people."
     )
 
 
@@ -92,6 +92,21 @@ def too_few_closers(*, rule: str, groups: Sequence[str]) -> str:
     return (
         f"Closing an unknown outcome under rule “{rule}” takes two people other than the requester, one "
         f"of them in {', '.join(groups)}, and there are too few. Ask an administrator to add people."
+    )
+
+
+_WHY_UNREAD = {
+    "plan_upgrade_required": "this workspace's plan of Slack has no user groups",
+    "missing_scope": "the bot lacks the scope usergroups:read",
+    "no_such_subteam": "there is no such user group",
+}
+
+
+def group_unread(*, group: str, user_group: str, error: str) -> str:
+    """`error`: Slack's own word."""
+    return (
+        f"The user group {user_group} in the group {group} counts as nobody: {_WHY_UNREAD.get(error, error)}. "
+        f"An administrator can name people (U…) instead."
     )
 
 
