@@ -57,7 +57,11 @@ class Closing:
         self.service = service
         self.store: Store = service.store
         self.work: Work = service.work
-        self.policy: Policy = service.policy
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that counts now."""
+        return self.service.policy
 
     # --- by reading
 

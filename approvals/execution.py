@@ -12,6 +12,7 @@ from approvals.alarms import raise_alarm
 from approvals.following import BOT, follow, is_over
 from approvals.hooks import Hooks
 from approvals.policy import Policy
+from approvals.policy_in_force import InForce
 from approvals.request import AFTER_ANOTHER, AFTER_FIRST, OPEN, Ending, Outcome, Refusal, Request, State
 from approvals.sentences import alarms, executing
 from approvals.store import Store
@@ -26,12 +27,17 @@ CREDENTIALS = "credentials_refused"  # the fact that stops executions until a ha
 class Execution:
     """Claims and settlements on one store. Randomness (`new_key`) is an argument; time is the database's."""
 
-    def __init__(self, store: Store, work: Work, policy: Policy, new_key: Callable[[], str]) -> None:
+    def __init__(self, store: Store, work: Work, in_force: InForce, new_key: Callable[[], str]) -> None:
         self.store = store
         self.work = work
-        self.policy = policy
+        self.in_force = in_force
         self.new_key = new_key
-        self.hooks = Hooks(store, work, policy)
+        self.hooks = Hooks(store, work, in_force)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that counts now."""
+        return self.in_force.now
 
     def stopped(self) -> str | None:
         """Why nothing is executed now; None where it is."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 from approvals import money
 from approvals.alarms import raise_alarm
 from approvals.following import BOT, follow
-from approvals.policy import Policy
+from approvals.policy_in_force import InForce
 from approvals.request import AMOUNT_OPERATIONS, Ending, Operation, Request, State
 from approvals.sentences import alarms, executing
 from approvals.store import Store
@@ -79,10 +79,10 @@ class Hook:
 class Hooks:
     """What webhooks do to the record."""
 
-    def __init__(self, store: Store, work: Work, policy: Policy) -> None:
+    def __init__(self, store: Store, work: Work, in_force: InForce) -> None:
         self.store = store
         self.work = work
-        self.policy = policy
+        self.in_force = in_force
 
     def receive(self, hook: Hook) -> None:
         """One webhook, new or repeated: a proof moves its request; what nobody asked for raises an alarm."""
@@ -180,7 +180,7 @@ class Hooks:
                 "detail": executing.BANK_REJECTED if to is State.FAILED else None,
             },
         )
-        follow(self.work, self.store, moved, self.policy.timing)
+        follow(self.work, self.store, moved, self.in_force.now.timing)
 
     def _nobody_asked(self, hook: Hook, ours: list[Request]) -> None:
         """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's. `ours`: those like it."""
@@ -202,7 +202,7 @@ class Hooks:
                 note={"by": "webhook"},
                 changes={"detail": executing.OTHERS_ACTED},
             )
-            follow(self.work, self.store, moved, self.policy.timing)
+            follow(self.work, self.store, moved, self.in_force.now.timing)
 
     def _unsent(self, hook: Hook) -> list[Request]:
         states = ", ".join(f"'{state.value}'" for state in sorted(UNSENT))

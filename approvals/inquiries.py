@@ -7,7 +7,7 @@ Ottu's documentation: refused in a payment's first 10 minutes, then one per 30 m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Inquiries:
-    """The inquiries of one database. `gap_seconds`: how long Ottu wants between two for a transaction."""
+    """The inquiries of one database. `gap_seconds` says how long Ottu wants between two for a transaction."""
 
     store: Store
-    gap_seconds: float
+    gap_seconds: Callable[[], float]
 
     def begin(self, kind: str, reference: str, session_id: str | None, *, most: int) -> int | None:
         """Write an inquiry down before it is sent: its number, or None where the budget or the gap forbids it now."""
@@ -70,9 +70,9 @@ class Inquiries:
     def _gap_after(self, last: Mapping[str, Any]) -> float:
         """How long after the last one. One that was throttled was never made: as Ottu asked, else 10 minutes."""
         if last["outcome"] != "throttled":
-            return self.gap_seconds
+            return self.gap_seconds()
         asked: float | None = last["retry_after_seconds"]
-        return min(self.gap_seconds, THROTTLED_SECONDS) if asked is None else asked
+        return min(self.gap_seconds(), THROTTLED_SECONDS) if asked is None else asked
 
     def end(
         self,
@@ -109,7 +109,7 @@ class Inquiries:
     def fresh(self, kind: str, reference: str, session_id: str | None) -> Stored | None:
         """The newest answer, where it is younger than the gap and nothing of ours was sent to the transaction since."""
         stored = self.latest(kind, reference, session_id)
-        if stored is None or seconds_between(stored.sent_at, self.store.now()) > self.gap_seconds:
+        if stored is None or seconds_between(stored.sent_at, self.store.now()) > self.gap_seconds():
             return None
         session = session_id or stored.answer.get("session_id")
         sent_since = self.store.rows(
@@ -122,7 +122,7 @@ class Inquiries:
 
     def was_unpaid(self, order_no: str) -> bool:
         """Did Ottu say, within the gap, that nobody had tried to pay it? Asking again now would only mean waiting."""
-        sent = self._sent("order", order_no, None, since=later(self.store.now(), seconds=-self.gap_seconds))
+        sent = self._sent("order", order_no, None, since=later(self.store.now(), seconds=-self.gap_seconds()))
         return bool(sent) and sent[-1]["outcome"] == "no_attempt"
 
     def _sent(self, kind: str, reference: str, session_id: str | None, *, since: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from approvals.following import BOT, follow, is_over
 from approvals.policy import Members, Policy, Rule, groups_of, people
+from approvals.policy_in_force import InForce
 from approvals.reading import Reading
 from approvals.request import SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
 from approvals.sentences import asking, deciding
@@ -23,11 +24,16 @@ CLICK_COUNTS_SECONDS = 60.0
 class Service:
     """The use cases on one store. Identity (`new_id`) is an argument; time is the database's."""
 
-    def __init__(self, store: Store, work: Work, policy: Policy, new_id: Callable[[int], str]) -> None:
+    def __init__(self, store: Store, work: Work, in_force: InForce, new_id: Callable[[int], str]) -> None:
         self.store = store
         self.work = work
-        self.policy = policy
+        self.in_force = in_force
         self.new_id = new_id
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that counts now."""
+        return self.in_force.now
 
     # --- asking
 

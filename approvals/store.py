@@ -318,6 +318,13 @@ class Store:
         """All events of a rare kind, such as `alarm`, first to last."""
         return [Event(**row) for row in self.rows("SELECT * FROM events WHERE kind = :kind ORDER BY seq", kind=kind)]
 
+    def last_event_of(self, *kinds: str) -> Event | None:
+        """The last event of one of these kinds."""
+        names = {f"kind{number}": kind for number, kind in enumerate(kinds)}
+        wanted = ", ".join(f":{name}" for name in names)
+        rows = self.rows(f"SELECT * FROM events WHERE kind IN ({wanted}) ORDER BY seq DESC LIMIT 1", **names)
+        return Event(**rows[0]) if rows else None
+
     def event(self, seq: int) -> Event:
         return Event(**self.rows("SELECT * FROM events WHERE seq = :seq", seq=seq)[0])
 

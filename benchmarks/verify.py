@@ -25,6 +25,7 @@ from sqlite_utils import Database
 from approvals.audit import ChainKey, hashed
 from approvals.execution import Execution
 from approvals.policy import load
+from approvals.policy_in_force import InForce
 from approvals.reading import Reading
 from approvals.request import SEEN, Ending, Operation, Outcome, Refusal, Submission, digest
 from approvals.service import Service
@@ -91,9 +92,9 @@ class Life:
 
     def _lead(self) -> None:
         """Asked, refused to who asked, approved by two, sent, done."""
-        work, policy = Work(self.store, "benchmark:1:1"), load(POLICY)
-        service = Service(self.store, work, policy, lambda _: "R-00000001")
-        execution = Execution(self.store, work, policy, lambda: "key-1")
+        work, in_force = Work(self.store, "benchmark:1:1"), InForce(load(POLICY))
+        service = Service(self.store, work, in_force, lambda _: "R-00000001")
+        execution = Execution(self.store, work, in_force, lambda: "key-1")
         submission = Submission(
             "o1", "U01ALICE", "T01", "C01GEN", Operation.REFUND, "order", "ORD1", "5.000", reason="sent back"
         )

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
-from approvals.policy import Policy, findings
 from approvals.work import Work
 from bot.delivery import ME
 from bot.inbox import APP
@@ -30,10 +30,12 @@ class CannotStart(Exception):
 class Acquaintance:
     """What only Slack can tell, asked once it answers."""
 
-    def __init__(self, client: AsyncWebClient, people: People, policy: Policy, work: Work) -> None:
+    def __init__(
+        self, client: AsyncWebClient, people: People, work: Work, check_policy: Callable[[], Awaitable[None]]
+    ) -> None:
         self.client = client
         self.people = people
-        self.policy = policy
+        self.check_policy = check_policy
         self.work = work
         self.socket: SocketModeClient | None = None  # in Socket Mode
         self.made = False
@@ -47,7 +49,6 @@ class Acquaintance:
         while True:
             try:
                 await self._introduce()
-                await self._check_policy()
                 await self._ask_for_a_socket()
             except SlackApiError as error:
                 self._raise_if_refused("SLACK_BOT_TOKEN", error)
@@ -65,7 +66,8 @@ class Acquaintance:
 
     async def _introduce(self) -> None:
         me = await self.client.auth_test()
-        self.people.team_id = str(me["team_id"])
+        await self.check_policy()
+        self.people.team_id = str(me["team_id"])  # from now on people can decide something
         self.work.set_fact(ME, {"user": me.get("user_id"), "bot": me.get("bot_id")})
         if me.get("bot_id"):
             with contextlib.suppress(SlackApiError):
@@ -89,13 +91,6 @@ class Acquaintance:
             raise CannotStart(
                 f"{name} is refused by Slack ({slack_code(error)}); copy it anew from the app's page"
             ) from None
-
-    async def _check_policy(self) -> None:
-        """A rule that can be satisfied for no asker stops the start; for some asker it is a warning."""
-        for finding in findings(self.policy, await self.people.members(self.policy)):
-            if finding.level == "error":
-                raise CannotStart(f"POLICY_FILE: {finding.sentence}")
-            log.warning("policy", extra={"facts": {"finding": finding.sentence}})
 
     def is_connected(self) -> bool:
         """Do we know each other and, in Socket Mode, is there a connection now?"""

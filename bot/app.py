@@ -14,7 +14,6 @@ import uuid
 from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +24,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
 from approvals.audit import ChainKey
-from approvals.policy import Policy, PolicyError, findings, load
+from approvals.policy import Policy
+from approvals.policy_in_force import InForce
 from approvals.request import State
 from approvals.sqlite import check_sound, open_database, rescue
 from approvals.store import Store
@@ -38,6 +38,7 @@ from bot.log import recorded
 from bot.marker import DATABASE, Marker
 from bot.parts import Given, put_together
 from bot.people import People
+from bot.policies import Policies
 from bot.settings import Settings
 from bot.tasks import Tasks
 from bot.unusable import unusable, unwritable
@@ -58,34 +59,6 @@ def new_request_id(length: int) -> str:
 
 def new_tracking_key() -> str:
     return str(uuid.uuid4())
-
-
-def read_policy(settings: Settings) -> Policy:
-    """Raises CannotStart where there is no policy file, or a wrong one."""
-    return policy_of(settings.policy_file, loopback=settings.ottu_on_loopback)
-
-
-def policy_of(path: Path, *, loopback: bool) -> Policy:
-    """The policy in a file; `loopback`: times may be short, because Ottu is a stand-in. Raises CannotStart."""
-    try:
-        policy = load(path.read_text(encoding="utf-8"), loopback=loopback)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(
-            f"POLICY_FILE {path} cannot be read ({type(error).__name__}); copy policy.example.toml"
-        ) from None
-    except PolicyError as error:
-        raise CannotStart(f"{path}: {error}") from None
-    return policy
-
-
-def check_people(settings: Settings, policy: Policy) -> None:
-    """Can each rule be satisfied? Where no group needs Slack for an answer, that is known before anything starts."""
-    if any(entry.startswith("S") for entries in policy.groups.values() for entry in entries):
-        return
-    members = {name: frozenset(entries) for name, entries in policy.groups.items()}
-    for finding in findings(policy, members):
-        if finding.level == "error":
-            raise CannotStart(f"{settings.policy_file}: {finding.sentence}")
 
 
 def open_store(settings: Settings) -> Store:
@@ -124,11 +97,11 @@ def ottu_login(settings: Settings) -> ottu.ApiKey | ottu.Basic:
     return ottu.Basic(settings.ottu_username or "", revealed(settings.ottu_password))
 
 
-def ottu_client(credentials: Credentials, policy: Policy) -> ottu.Client:
+def ottu_client(credentials: Credentials, in_force: InForce) -> ottu.Client:
     return ottu.Client(
         credentials.now().ottu_base_url,
         lambda: ottu_login(credentials.now()),
-        deadline_seconds=policy.timing.deadline_seconds,
+        deadline_seconds=lambda: in_force.now.timing.deadline_seconds,
     )
 
 
@@ -147,7 +120,7 @@ class Bot:
 
     settings: Settings
     credentials: Credentials
-    policy: Policy
+    policies: Policies
     store: Store
     work: Work
     client: AsyncWebClient
@@ -163,8 +136,8 @@ class Bot:
     @classmethod
     def build(cls, settings: Settings, own_clock: Callable[[], float] = time.monotonic) -> Bot:
         """Raises CannotStart. Asks nothing of Slack or Ottu yet. `own_clock`: seconds, which nobody can set."""
-        policy = read_policy(settings)
-        check_people(settings, policy)
+        policies = Policies(settings)
+        in_force = policies.in_force
         store = open_store(settings)
         store.on_event = recorded
         work = Work(store, processes.this_process())
@@ -174,10 +147,10 @@ class Bot:
             raise unusable(settings.database_path, error) from None
         credentials = Credentials(settings)
         client = slack_client(credentials)
-        gateway = ottu_client(credentials, policy)
+        gateway = ottu_client(credentials, in_force)
         marker = Marker(settings.state_directory, store, database, work.owner)
         parts = put_together(
-            policy,
+            in_force,
             work,
             client,
             gateway,
@@ -185,12 +158,12 @@ class Bot:
             host=urlsplit(settings.ottu_base_url).netloc,
             given=Given(new_request_id, new_tracking_key, own_clock),
         )
-        slack = slack_app(credentials, client, work, lambda: policy)
-        acquaintance = Acquaintance(client, parts.people, policy, work)
+        slack = slack_app(credentials, client, work, lambda: in_force.now)
+        acquaintance = Acquaintance(client, parts.people, work, lambda: policies.start(store, parts.people))
         return cls(
             settings,
             credentials,
-            policy,
+            policies,
             store,
             work,
             client,
@@ -227,6 +200,7 @@ class Bot:
                     asyncio.create_task(self._connect(slack, stop)),
                     asyncio.create_task(self.worker.run()),
                     asyncio.create_task(self._look_after()),
+                    asyncio.create_task(self.policies.watch(self.store, self.work, self.people)),
                 ]
                 await asyncio.wait([asyncio.create_task(stop.wait()), *background[1:]], return_when=FIRST_COMPLETED)
                 log.info("stopping", extra={"facts": {}})
@@ -271,7 +245,7 @@ class Bot:
         """No new payloads, no new claims; running calls finish up to the deadline, then are parked as unknown."""
         if slack is not None:
             await slack.client.close()  # type: ignore[no-untyped-call]  # as the SDK has it
-        patience = self.policy.timing.deadline_seconds + GRACE_SECONDS
+        patience = self.policies.in_force.longest_deadline_seconds + GRACE_SECONDS
         await self.worker.stop(patience={"execute": patience, "close": patience})  # both lanes send
         for task in background:
             task.cancel()
@@ -300,7 +274,7 @@ class Bot:
     async def _look_after(self) -> None:
         """What other processes left behind, and what is done long ago."""
         while True:
-            await asyncio.sleep(min(RECOVER_SECONDS, self.policy.timing.deadline_seconds))
+            await asyncio.sleep(min(RECOVER_SECONDS, self.policies.in_force.now.timing.deadline_seconds))
             self._check_in_place()
             try:
                 self.executing.recover()

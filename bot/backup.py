@@ -13,13 +13,15 @@ from pathlib import Path
 
 from approvals.execution import Execution
 from approvals.policy import Policy
+from approvals.policy_in_force import InForce
 from approvals.request import OPEN
 from approvals.store import Store
 from approvals.work import Work
 from bot import processes
 from bot.acquaintance import CannotStart
-from bot.app import database_id, new_tracking_key, open_store, read_policy
+from bot.app import database_id, new_tracking_key, open_store
 from bot.marker import Marker
+from bot.policies import read_policy
 from bot.settings import Settings
 
 
@@ -68,7 +70,7 @@ def _says_yes() -> bool:
 
 def _adopt(settings: Settings, store: Store, policy: Policy, why: str) -> None:
     work = Work(store, processes.this_process())
-    execution = Execution(store, work, policy, new_tracking_key)
+    execution = Execution(store, work, InForce(policy), new_tracking_key)
     open_ones = store.in_states(*OPEN)
     execution.mark_restored(why)
     Marker(settings.state_directory, store, database_id(work), work.owner).take_over(processes.is_gone)

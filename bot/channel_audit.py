@@ -24,7 +24,7 @@ from approvals.policy import Policy
 from approvals.store import Store
 from approvals.work import Work
 from bot.acquaintance import CannotStart
-from bot.app import SLACK_SECONDS, policy_of
+from bot.app import SLACK_SECONDS
 from bot.channel_compare import compare
 from bot.channel_export import read_export
 from bot.channel_findings import Beyond, Difference, Findings, Reach, Terms
@@ -35,6 +35,7 @@ from bot.credentials import revealed
 from bot.delivery import ME
 from bot.inbox import APP
 from bot.people import slack_code
+from bot.policies import policy_at
 from bot.record import reading
 from bot.settings import ChannelAuditSettings
 from bot.told import Told, told_to_stop
@@ -67,7 +68,7 @@ class Read:
 
 def audit_channel(settings: ChannelAuditSettings, options: Options) -> int:
     """Print what was found; exit status 1 where anything differs, 130 where somebody stopped it."""
-    policy = policy_of(settings.policy_file, loopback=True)  # its times are not used here
+    policy = policy_at(settings.policy_file, loopback=True)  # its times are not used here
     with reading(settings.record) as store:
         channels = _channels(policy, store)
         known = _known_identity(store)

@@ -67,14 +67,11 @@ class CardStanding:
 class Delivery:
     """Cards, notices and private answers, from the jobs of the worker."""
 
-    def __init__(
-        self, client: AsyncWebClient, store: Store, work: Work, *, host: str, alarms_to: str, standing: CardStanding
-    ) -> None:
+    def __init__(self, client: AsyncWebClient, store: Store, work: Work, *, host: str, standing: CardStanding) -> None:
         self.client = client
         self.store = store
         self.work = work
         self.host = host
-        self.alarms_to = alarms_to
         self.standing = standing
 
     def facts(self, request: Request) -> Facts:
@@ -235,7 +232,7 @@ class Delivery:
     async def alarm(self, job: Job) -> None:
         """Tell an alarm in the audit channel."""
         try:
-            await self.post(self.alarms_to, Message(results.alarm(self.store.event(int(job.payload["seq"])))))
+            await self.post(self._alarms_to, Message(results.alarm(self.store.event(int(job.payload["seq"])))))
         except SlackApiError as error:
             raise_unless_gone(error)
 
@@ -250,6 +247,11 @@ class Delivery:
             await self.post(channel, results.head(*self.store.head()))
         except SlackApiError as error:
             raise_unless_gone(error)
+
+    @property
+    def _alarms_to(self) -> str:
+        channels = self.standing.execution.policy.channels
+        return channels.audit or channels.requests[0]
 
     def show_all_again(self, state: State) -> None:
         """Cards of that state show something that is not in their rows: bring them up to date."""

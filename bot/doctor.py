@@ -17,10 +17,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
 from approvals.policy import Policy, Rule, findings, people
+from approvals.policy_in_force import InForce
 from approvals.sqlite import DURABLE, open_database
-from bot.app import ottu_client, read_policy, slack_client
+from bot.app import ottu_client, slack_client
 from bot.credentials import Credentials
 from bot.people import UNREACHABLE, People, SlackDown, slack_code
+from bot.policies import read_policy
 from bot.reader import NOBODY
 from bot.settings import Settings
 
@@ -71,14 +73,13 @@ def _report(found: list[Finding]) -> int:
 
 async def policy_findings(settings: Settings, policy: Policy) -> list[Finding]:
     try:
-        members = await People(slack_client(Credentials(settings))).members(policy)
+        known = People(slack_client(Credentials(settings)))
+        members = await known.members(policy)
     except SlackDown as down:
         return [Finding(False, "groups", f"Slack could not be asked ({down}); try again")]
-    unread = [name for name, entries in policy.groups.items() if not members[name] and entries]
-    lines = [
-        Finding(False, f"group {name}", "Slack shows nobody in it; name people (U…), or give the scope usergroups:read")
-        for name in unread
-    ]
+    empty = [name for name, entries in policy.groups.items() if not members[name] and entries]
+    lines = [Finding(False, "user groups", sentence) for sentence in known.unread(policy)]
+    lines += [Finding(False, f"group {name}", "Slack shows nobody in it; name people (U…)") for name in empty]
     lines += [
         Finding(False if finding.level == "error" else None, finding.sentence) for finding in findings(policy, members)
     ]
@@ -191,7 +192,7 @@ async def _channel(client: AsyncWebClient, channel: str) -> Finding:
 
 
 async def _gateway(settings: Settings, policy: Policy) -> list[Finding]:
-    async with ottu_client(Credentials(settings), policy) as client:
+    async with ottu_client(Credentials(settings), InForce(policy)) as client:
         try:
             await client.retrieve(NOBODY)
         except ottu.Unauthorized:

@@ -14,6 +14,7 @@ from approvals.children import KINDS
 from approvals.closing import TARGET_STATES, Closing, Found
 from approvals.execution import Execution, backoff_seconds
 from approvals.inquiries import MOST
+from approvals.policy import Timing
 from approvals.request import OPEN, Ending, Outcome, Refusal, Request, State
 from approvals.sentences import executing as sentences
 from approvals.store import Store, later, seconds_between
@@ -56,7 +57,11 @@ class Executing:
         self.patience = patience
         self.store: Store = execution.store
         self.work: Work = execution.work
-        self.timing = execution.policy.timing
+
+    @property
+    def timing(self) -> Timing:
+        """The times that count now."""
+        return self.execution.policy.timing
 
     # --- sending
 
@@ -273,7 +278,7 @@ class Executing:
 
     @property
     def _lease_seconds(self) -> float:
-        return LEASE_DEADLINES * max(self.timing.deadline_seconds, SHORTEST_DEADLINE_SECONDS)
+        return LEASE_DEADLINES * max(self.execution.in_force.longest_deadline_seconds, SHORTEST_DEADLINE_SECONDS)
 
     def _recover_attempt(self, attempt: Attempt) -> None:
         key = f"lease:{attempt.request_id}:{attempt.attempt}"

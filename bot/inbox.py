@@ -29,6 +29,7 @@ from bot.words import literal, sentence
 LONGEST_NAME = 20  # of a request that a button names: no more of what is made up goes into the record
 RESUME_ASKED = "resume_asked"  # the fact: who has read what would be sent, and when
 RESUME_SECONDS = 60.0
+OF_GROUPS = frozenset({"not_allowed", "no_power"})  # refusals that a user group may explain which Slack does not tell
 APP = "app_id"  # the fact: by which id Slack knows this app
 Answer = str | list[str] | Offer  # one private message, or several pages
 
@@ -39,7 +40,6 @@ class Inbox:
     def __init__(
         self,
         *,
-        policy: Policy,
         service: Service,
         execution: Execution,
         closing: Closing,
@@ -48,7 +48,6 @@ class Inbox:
         people: People,
         delivery: Delivery,
     ) -> None:
-        self.policy = policy
         self.service = service
         self.execution = execution
         self.closing = closing
@@ -58,6 +57,11 @@ class Inbox:
         self.delivery = delivery
         self.store: Store = service.store
         self.work: Work = service.work
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that counts now."""
+        return self.service.policy
 
     # --- commands
 
@@ -313,7 +317,9 @@ class Inbox:
         request_id = named or str(job.payload.get("value") or "").partition(":")[0][:LONGEST_NAME] or None
         with self.store.transaction():
             self.service.refused_attempt(str(job.payload["user"]), wanted, refusal, request_id)
-            self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else sentence(str(refusal)))
+            unread = self.people.unread(self.policy) if refusal.kind in OF_GROUPS else []
+            text = sentence(" ".join([str(refusal), *unread]))
+            self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else text)
             self.work.finish(job)
 
     def _answer(self, job: Job, text: Answer) -> None:

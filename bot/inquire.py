@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import ottu
 from approvals.inquiries import MOST, RESERVED, Stored
-from approvals.policy import Members, Policy
+from approvals.policy import Members
+from approvals.policy_in_force import InForce
 from approvals.request import Operation, Refusal
 from approvals.sentences import asking, looking
 from bot import answers, commands
@@ -19,8 +20,8 @@ NEXT_INQUIRY_SECONDS = 300.0  # where nobody has said when
 class Inquirer:
     """Answers inquiries: a new answer where the budget allows one, else the stored one with its time."""
 
-    def __init__(self, policy: Policy, reader: Reader) -> None:
-        self.policy = policy
+    def __init__(self, in_force: InForce, reader: Reader) -> None:
+        self.in_force = in_force
         self.reader = reader
 
     async def answer(self, command: commands.Inquire, user: str, members: Members) -> str:
@@ -31,12 +32,13 @@ class Inquirer:
         return answers.inquiry(command.reference.value, reading, stored.answer, stored.sent_at, note)
 
     def _check(self, command: commands.Inquire, user: str, members: Members) -> None:
-        self.policy.rule_at_ask(Operation.INQUIRY)
-        rule = self.policy.rule_for(Operation.INQUIRY, None, None)
-        if rule is None or rule.block is not None or not self.policy.may_ask(rule, user, members):
+        policy = self.in_force.now
+        policy.rule_at_ask(Operation.INQUIRY)
+        rule = policy.rule_for(Operation.INQUIRY, None, None)
+        if rule is None or rule.block is not None or not policy.may_ask(rule, user, members):
             raise Refusal(asking.may_not_inquire(groups=rule.ask if rule else ()), kind="not_allowed")
         url = command.disclosure_url
-        if url and (urlsplit(url).hostname or "") not in self.policy.disclosure.hosts:
+        if url and (urlsplit(url).hostname or "") not in policy.disclosure.hosts:
             raise Refusal(asking.DISCLOSURE_HOST, kind="disclosure_host")
 
     async def _stored(self, command: commands.Inquire) -> tuple[Stored, str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from approvals.audit import Event
 
-LOUD = frozenset({"alarm", "gave_up"})  # somebody must look
+LOUD = frozenset({"alarm", "gave_up", "policy_refused"})  # somebody must look
 OURS = ("bot", "approvals", "ottu", "sandbox")
 QUIET = ("slack_bolt", "slack_sdk", "httpx", "httpcore", "aiohttp", "uvicorn", "asyncio")
 

@@ -13,7 +13,7 @@ import ottu
 from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.inquiries import Inquiries
-from approvals.policy import Policy
+from approvals.policy_in_force import InForce
 from approvals.sentences import private
 from approvals.service import Service
 from approvals.store import Store
@@ -59,7 +59,7 @@ class Parts:
 
 
 def put_together(
-    policy: Policy,
+    in_force: InForce,
     work: Work,
     client: AsyncWebClient,
     gateway: ottu.Client,
@@ -70,9 +70,9 @@ def put_together(
 ) -> Parts:
     """The parts on the work's store. Asks nothing of Slack or Ottu yet. `host`: of Ottu, as cards name it."""
     store = work.store
-    reader = Reader(gateway, store, Inquiries(store, policy.timing.inquiry_gap_seconds))
-    service = Service(store, work, policy, given.new_id)
-    execution = Execution(store, work, policy, given.new_key)
+    reader = Reader(gateway, store, Inquiries(store, lambda: in_force.now.timing.inquiry_gap_seconds))
+    service = Service(store, work, in_force, given.new_id)
+    execution = Execution(store, work, in_force, given.new_key)
     people = People(client, given.own_clock)
     closing = Closing(service)
     delivery = Delivery(
@@ -80,24 +80,22 @@ def put_together(
         store,
         work,
         host=host,
-        alarms_to=policy.channels.audit or policy.channels.requests[0],
         standing=CardStanding(execution, closing, reader.inquiries),
     )
     executing = Executing(execution, closing, reader, Patience(given.own_clock), marker, given.others)
     tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
     inbox = Inbox(
-        policy=policy,
         service=service,
         execution=execution,
         closing=closing,
         is_settled=executing.is_settled,
-        inquirer=Inquirer(policy, reader),
+        inquirer=Inquirer(in_force, reader),
         people=people,
         delivery=delivery,
     )
     worker = Worker(
         work,
-        tasks.lanes(inbox, executing, policy.timing.parallel),
+        tasks.lanes(inbox, executing, lambda: in_force.now.timing.parallel),
         gave_up=_gave_up(store, delivery),
         uniform=given.uniform,
         idle_seconds=given.idle_seconds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from approvals.execution import Execution
 from approvals.request import Refusal, Request, State
 from approvals.service import Service
@@ -34,7 +36,7 @@ class Tasks:
         self.store: Store = service.store
         self.work: Work = service.work
 
-    def lanes(self, inbox: Inbox, executing: Executing, parallel: int) -> list[Lane]:
+    def lanes(self, inbox: Inbox, executing: Executing, parallel: Callable[[], int]) -> list[Lane]:
         """Which kinds of jobs there are, who does them, and how many at once."""
         return [
             Lane("inbox", {"command": inbox.on_command, "click": inbox.on_click, "webhook": self.webhook}, 16),

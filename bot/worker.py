@@ -40,11 +40,11 @@ Handler = Callable[[Job], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Lane:
-    """Kinds of jobs that share a number of places."""
+    """Kinds of jobs that share a number of places, which may be another one from time to time."""
 
     name: str
     handlers: Mapping[str, Handler]
-    places: int
+    places: int | Callable[[], int]
 
 
 class Worker:
@@ -102,7 +102,8 @@ class Worker:
             idle = self.idle_seconds
             return idle if due is None else min(max(seconds_between(now, due), 0.001), idle)
         for lane in self.lanes:
-            free = lane.places - len(self.running[lane.name])
+            places = lane.places if isinstance(lane.places, int) else lane.places()
+            free = places - len(self.running[lane.name])
             for job in self.work.take(list(lane.handlers), free):
                 task = asyncio.create_task(self._do(lane, job), name=job.key)
                 self.running[lane.name].add(task)

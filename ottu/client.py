@@ -146,9 +146,10 @@ class Client:
 
     `base_url` is `https://<name>.ottu.net`, or plain http to a loopback address. `auth` may be a function that
     each call asks, for credentials that are renewed meanwhile; it must not raise. `deadline_seconds` is over a call,
-    `connect_seconds` over each step of connecting. `clock` is the one by which claims are aged, in seconds; `transport`
-    makes the connection of one call, which reports its steps as httpcore's trace does. Where this process was frozen
-    past the deadline, what has arrived is still read. Raises ValueError for a base URL or proxy that cannot be
+    and may be a function too; `connect_seconds` is over each step of connecting. `clock` is the one by which claims are
+    aged, in seconds; `transport` makes the connection of one call, which reports its steps as httpcore's trace does.
+    Where this process was frozen past the deadline, what has arrived is still read. Raises ValueError for a base URL or
+    proxy that cannot be
     used. Every call raises ValueError for arguments that Ottu would not take, before anything is sent, and `OttuError`.
     """
 
@@ -157,13 +158,13 @@ class Client:
         base_url: str,
         auth: ApiKey | Basic | Callable[[], ApiKey | Basic],
         *,
-        deadline_seconds: float = 60.0,
+        deadline_seconds: float | Callable[[], float] = 60.0,
         connect_seconds: float = 10.0,
         proxy: str | None = None,
         clock: Callable[[], float] = awake_seconds,
         transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
-        if not (deadline_seconds > 0 and connect_seconds > 0):
+        if not (_value(deadline_seconds) > 0 and connect_seconds > 0):
             raise ValueError("The deadline and the time for connecting must be more than 0 seconds.")
         self._base_url = check_base_url(base_url)
         self._auth = auth
@@ -263,25 +264,26 @@ class Client:
     async def _call(
         self, request: httpx.Request, *, asked: str | None = None, claimed_at: float | None = None
     ) -> dict[str, object]:
-        deadlines_seconds = max(CLAIM_LIMIT_DEADLINES * self._deadline_seconds, CLAIM_LIMIT_SECONDS_MINIMUM)
+        deadline_seconds = _value(self._deadline_seconds)
+        deadlines_seconds = max(CLAIM_LIMIT_DEADLINES * deadline_seconds, CLAIM_LIMIT_SECONDS_MINIMUM)
         limit_seconds = min(CLAIM_LIMIT_SECONDS, deadlines_seconds)
-        connect_seconds = min(self._connect_seconds, self._deadline_seconds)
+        connect_seconds = min(self._connect_seconds, deadline_seconds)
         sending = _Sending(self.clock, claimed_at, connect_seconds, limit_seconds)
         timeout = httpx.Timeout(None, connect=self._connect_seconds)  # the deadline is over reading and writing
         request.extensions = {"trace": sending.watch, "timeout": timeout.as_dict()}
         if self._closed:
             raise NotSent("the client is closed")
         try:
-            answered = await self._in_time(request, sending)
+            answered = await self._in_time(request, sending, deadline_seconds)
         except Exception as error:  # CancelledError is none, and passes as itself
             failure = translated(error, connecting=sending.connecting is True)
         else:
             return _document(answered, asked)
         raise failure  # out here, so that it has no context: the foreign error's frames hold the headers
 
-    async def _in_time(self, request: httpx.Request, sending: _Sending) -> _Answered:
+    async def _in_time(self, request: httpx.Request, sending: _Sending, deadline_seconds: float) -> _Answered:
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self._deadline_seconds
+        ends_at = loop.time() + deadline_seconds
         async with asyncio.timeout(None) as limit:
             alarm = loop.call_at(ends_at, sending.end, limit, ends_at)
             try:
@@ -324,6 +326,10 @@ def translated(error: Exception, *, connecting: bool) -> OttuError:
     if connecting or isinstance(error, NOT_SENT):
         return NotSent(what)
     return NoAnswer(what)
+
+
+def _value(seconds: float | Callable[[], float]) -> float:
+    return seconds() if callable(seconds) else seconds
 
 
 def _in_words(error: Exception) -> str:

@@ -19,8 +19,8 @@ from approvals.policy_file import PolicyFile, Timing
 from approvals.request import FINAL, MOVES, State
 from bot import doctor, settings
 from bot.__main__ import parser
-from bot.app import read_policy
 from bot.commands import USAGE
+from bot.policies import read_policy
 from tests.bot.world import a_world
 
 ROOT = Path(__file__).parents[1]

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "bot/doctor.py": "the command line",
     "bot/export.py": "the command line",
     "bot/markup.py": "HTML",
+    "bot/policies.py": "errors of the policy file",
     "bot/report.py": "the command line",
     "bot/report_operations.py": "the page of a month, which is not in Slack",
     "bot/report_page.py": "the page of a month",

@@ -8,6 +8,11 @@ CREDENTIALS_REFUSED = "Ottu refused the bot's credentials (401). Nothing is exec
 NOBODY_ASKED = "An operation that nobody asked this bot for."
 
 
+def policy_refused(*, why: str) -> str:
+    """`why`: what is wrong with the file, and what to write."""
+    return f"The policy file has changed, and cannot be used; the one before stays in force. {why}"
+
+
 def another_transaction(*, request_id: str) -> str:
     return f"Ottu was asked about the transaction of {request_id} and answered with another one."
 

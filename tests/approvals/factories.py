@@ -16,6 +16,7 @@ from approvals.audit import ChainKey, Event
 from approvals.execution import Execution
 from approvals.inquiries import Inquiries
 from approvals.policy import Members, Policy, load
+from approvals.policy_in_force import InForce
 from approvals.reading import Child, Reading
 from approvals.request import MOVES, SEEN, Operation, Refusal, Request, State, Submission, as_row, digest
 from approvals.service import Service
@@ -255,10 +256,10 @@ def open_desk(folder: Path, policy: Policy = POLICY, *, owner: str = "host:1:1",
     path = folder / "bot.db"
     store = Store(open_database(path), key)
     work = Work(store, owner)
-    numbers = itertools.count(1)
-    service = Service(store, work, policy, lambda length: f"R-{next(numbers):0{length}}")
-    execution = Execution(store, work, policy, lambda: f"key:{owner}:{next(numbers)}")
-    inquiries = Inquiries(store, policy.timing.inquiry_gap_seconds)
+    numbers, in_force = itertools.count(1), InForce(policy)
+    service = Service(store, work, in_force, lambda length: f"R-{next(numbers):0{length}}")
+    execution = Execution(store, work, in_force, lambda: f"key:{owner}:{next(numbers)}")
+    inquiries = Inquiries(store, lambda: in_force.now.timing.inquiry_gap_seconds)
     return Desk(path, policy, store, work, service, execution, inquiries)
 
 

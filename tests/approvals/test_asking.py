@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.policy import Members
+from approvals.policy_in_force import InForce
 from approvals.request import FINAL, State
 from approvals.service import Service
 from approvals.store import later, seconds_between
@@ -122,13 +123,13 @@ def test_a_number_that_is_taken_is_not_given_again(desk: Desk) -> None:
         lengths.append(length)
         return next(taken)
 
-    service = Service(desk.store, desk.work, POLICY, new_id)
+    service = Service(desk.store, desk.work, InForce(POLICY), new_id)
     assert service.submit(a_submission(), MEMBERS).id == "R-00009"
     assert lengths == [4, 4, 5, 6]  # longer when it gets crowded
 
 
 def test_where_no_number_is_free_nothing_is_accepted(desk: Desk) -> None:
     put_in(desk.store, State.FAILED, 8)
-    service = Service(desk.store, desk.work, POLICY, lambda _: "R-0008")
+    service = Service(desk.store, desk.work, InForce(POLICY), lambda _: "R-0008")
     with refused("no_id"):
         service.submit(a_submission(), MEMBERS)

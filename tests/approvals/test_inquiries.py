@@ -120,7 +120,7 @@ def test_what_was_throttled_is_tried_again_when_ottu_asks(desk: Desk, retry_afte
 
 def test_a_short_gap_is_not_made_longer_by_a_throttle(desk: Desk) -> None:
     sent(desk, 1, "throttled")
-    quick = Inquiries(desk.store, 2.0)
+    quick = Inquiries(desk.store, lambda: 2.0)
     assert quick.wait_seconds("order", "ORD123", None, most=MOST) < 2
 
 

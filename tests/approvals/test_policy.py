@@ -180,7 +180,7 @@ ODD = "“odd”: cancel; ask: agents; approve: leads; approvals: 0"
     ("rule", "group", "problem"),
     [
         (TWO, members("A B C"), None),
-        (TWO, members("A B", "B"), "needs approval from 2 in agents, leads other than the requester, and there are 1"),
+        (TWO, members("A B", "B"), "needs approval from 2 in agents, leads other than the requester, and there is 1"),
         (TWO, members("A", "A B"), "needs approval from 2"),  # a person in two groups is one person
         (ONE, members("A B", "L"), None),
         (ONE, members("A", "L M"), None),

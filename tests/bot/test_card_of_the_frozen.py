@@ -33,7 +33,7 @@ class SlowSlack(AsyncWebClient):
 
 def a_delivery(desk: Desk, client: SlowSlack) -> Delivery:
     standing = CardStanding(desk.execution, Closing(desk.service), desk.inquiries)
-    return Delivery(client, desk.store, desk.work, host="h", alarms_to="C02AUDIT", standing=standing)
+    return Delivery(client, desk.store, desk.work, host="h", standing=standing)
 
 
 def take_card(work: Work) -> Job:

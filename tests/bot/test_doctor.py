@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot import doctor
-from bot.app import read_policy
+from bot.policies import read_policy
 from sandbox.serving import serve
 from tests.bot.world import ALICE, BOB, CEM, GEN, KEY, POLICY, World, a_world
 
@@ -169,7 +169,9 @@ async def test_a_rule_that_nobody_can_satisfy_is_red(idle: World) -> None:
 
 async def test_a_user_group_that_cannot_be_read_is_red(idle: World) -> None:
     idle.policy = POLICY.replace(f'leads = ["{BOB}", "{CEM}"]', 'leads = ["S0LEADS"]')
-    assert any("group leads" in line for line in red(await lines(idle)))
+    found = red(await lines(idle))
+    assert any("group leads" in line for line in found)
+    assert any("S0LEADS in the group leads counts as nobody" in line for line in found)
 
 
 async def test_a_damaged_database_is_red(idle: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.policy import load
 from approvals.request import Refusal, State
+from bot.acquaintance import CannotStart
+from bot.app import Bot
 from bot.people import FRESH_SECONDS, People, SlackDown
 from sandbox.slack import serve_slack
 from tests.bot.world import ALICE, BOB, CEM, GEN, OUT, POLICY, World, a_world
@@ -234,8 +237,19 @@ async def test_somebody_in_a_user_group_of_slack_decides_while_it_can_be_read(
         if readable:
             await world.reaches(State.SUCCEEDED)
         else:
-            await world.told_something(OUT, "You may not approve")
+            told = await world.told_something(OUT, "You may not approve")
+            assert "S01LEADS in the group leads counts as nobody: this workspace's plan of Slack has no user" in told
             assert world.nothing_done()
+
+
+async def test_a_start_without_the_only_approvers_says_why(tmp_path: Path) -> None:
+    """Closed by default: on a plan without user groups, such a policy starts nothing, and the line says what to do."""
+    policy = POLICY.replace('leads = ["U02BOB", "U03CEM"]', 'leads = ["S01LEADS"]')
+    async with a_world(tmp_path, policy=policy, started=False) as world:
+        world.slack.state.usergroups_paid = False
+        bot = Bot.build(world.settings)
+        with pytest.raises(CannotStart, match=r"plan of Slack has no user groups\. An administrator can name people"):
+            await bot.serve(asyncio.Event())
 
 
 # --- two people, where the rule wants two

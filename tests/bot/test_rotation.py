@@ -16,6 +16,7 @@ import pytest
 
 import ottu
 from approvals.policy import load
+from approvals.policy_in_force import InForce
 from approvals.request import State
 from bot import log
 from bot.app import ottu_client
@@ -106,7 +107,7 @@ async def test_a_new_password_is_in_the_next_call(tmp_path: Path) -> None:
             {},
         )
         credentials = Credentials(settings)
-        async with ottu_client(credentials, load(POLICY, loopback=True)) as client:
+        async with ottu_client(credentials, InForce(load(POLICY, loopback=True))) as client:
             with pytest.raises(ottu.Unauthorized):
                 await client.retrieve(NOBODY)
             password.write_text("new")

@@ -192,8 +192,8 @@ async def claimed_by(world: World, owner: str) -> Request:
     world.ottu.fault("throttled", retry_after="3600")
     await world.approved("refund SMALL full")
     waiting = await world.reaches(State.APPROVED)
-    store, policy = world.store, world.running.policy
-    assert Execution(store, Work(store, owner), policy, lambda: "not needed").claim(waiting.id)
+    store, in_force = world.store, world.running.policies.in_force
+    assert Execution(store, Work(store, owner), in_force, lambda: "not needed").claim(waiting.id)
     return await world.reaches(State.EXECUTING)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ottu
 from approvals.audit import ChainKey
+from approvals.policy_in_force import InForce
 from approvals.sqlite import open_database
 from approvals.store import Store
 from approvals.work import Work
@@ -35,6 +36,10 @@ def refused(why: str, code: int) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(why)
     error.sqlite_errorcode = code
     return error
+
+
+async def _good_policy() -> None:
+    """The one of the simulation needs no check."""
 
 
 class Disk:
@@ -114,8 +119,10 @@ class Simulated:
             uniform=world.random.uniform,
             idle_seconds=WORKER_IDLE_SECONDS,
         )
-        self.parts = put_together(world.policy, self.work, client, gateway, marker, host="127.0.0.1", given=given)
-        self.acquaintance = Acquaintance(client, self.parts.people, world.policy, self.work)
+        self.parts = put_together(
+            InForce(world.policy), self.work, client, gateway, marker, host="127.0.0.1", given=given
+        )
+        self.acquaintance = Acquaintance(client, self.parts.people, self.work, _good_policy)
 
     def _is_gone(self, owner: str) -> bool:
         return owner not in self.world.alive or (self.world.wound == ALL_GONE and owner != self.owner)
