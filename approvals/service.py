@@ -6,6 +6,7 @@ down what follows (card, notice, timer). It raises Refusal, with nothing written
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from approvals.following import BOT, follow, is_over
@@ -19,6 +20,7 @@ from approvals.terms import check_free, terms_of
 from approvals.work import Work
 
 CLICK_COUNTS_SECONDS = 60.0
+RATE_SECONDS = 60.0  # the minute of `commands_per_minute`
 
 
 class Service:
@@ -64,8 +66,10 @@ class Service:
 
     def _check_rate(self, requester: str) -> None:
         most = self.policy.timing.commands_per_minute
-        if self.store.count_since(requester, later(self.store.now(), seconds=-60)) >= most:
-            raise Refusal(asking.too_many(most=most), kind="too_many")
+        first = self.store.nth_newest(requester, most)
+        wait_seconds = 0.0 if first is None else RATE_SECONDS - seconds_between(first, self.store.now())
+        if wait_seconds > 0:
+            raise Refusal(asking.too_many(most=most, seconds=math.ceil(wait_seconds)), kind="too_many")
 
     def _new(self, submission: Submission) -> Request:
         now = self.store.now()
@@ -126,6 +130,16 @@ class Service:
         """Who can still approve it now."""
         given = {approval.person for approval in self.store.approvals(request.id)}
         return sorted(people(self.rule_of(request).approve, members) - given - {request.requester})
+
+    def others_of(self, request: Request) -> list[Request]:
+        """The other requests of the same transaction, newest first, at most 200."""
+        return self.store.select(
+            "id <> :id AND (session_id = :session OR (reference_kind = 'session' AND reference = :session)"
+            " OR (reference_kind = 'order' AND reference = :order_no)) ORDER BY created_at DESC, id DESC LIMIT 200",
+            id=request.id,
+            session=request.session_id or (request.reference if request.reference_kind == "session" else None),
+            order_no=request.order_no or (request.reference if request.reference_kind == "order" else None),
+        )
 
     def done_before(self, request: Request) -> Request | None:
         """The last request that did the same to the same transaction: a repetition by mistake?"""
@@ -277,7 +291,7 @@ class Service:
             state=request.state,
             actor=last.actor if last.actor != BOT else None,
             approved_by=[approval.person for approval in self.store.approvals(request.id)],
-            since=f"{last.at[:10]} {last.at[11:19]}",
+            since=last.at,
         )
 
     def _quorum(self, to: State) -> dict[str, object]:

@@ -442,13 +442,15 @@ class Store:
         )
         return int(row[0]["total"])
 
-    def count_since(self, requester: str, since: str) -> int:
-        row = self.rows(
-            "SELECT count(*) AS n FROM requests WHERE requester = :requester AND created_at >= :since",
+    def nth_newest(self, requester: str, number: int) -> str | None:
+        """When the requester's newest request but `number - 1` was made; None where there are fewer."""
+        rows = self.rows(
+            "SELECT created_at FROM requests WHERE requester = :requester ORDER BY created_at DESC"
+            " LIMIT 1 OFFSET :skipped",
             requester=requester,
-            since=since,
+            skipped=number - 1,
         )
-        return int(row[0]["n"])
+        return str(rows[0]["created_at"]) if rows else None
 
 
 # --- what an export takes

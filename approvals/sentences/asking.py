@@ -52,8 +52,9 @@ def power_is_others(*, groups: Sequence[str]) -> str:
     return f"You may not do this. The policy lets {', '.join(groups) or 'nobody'} do it."
 
 
-def too_many(*, most: int) -> str:
-    return f"That is more than {most} requests in a minute. Go on in a minute."
+def too_many(*, most: int, seconds: int) -> str:
+    first = f"That is more than {most} request{'s' if most != 1 else ''} in a minute, so this one was not taken."
+    return f"{first} Go on in {seconds} second{'s' if seconds != 1 else ''}."
 
 
 def already_open(*, request_id: str, operation: Operation, state: State, requester: str) -> str:

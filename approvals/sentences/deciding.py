@@ -14,10 +14,10 @@ VERBS: dict[Verb, str] = {"approve": "approve", "reject": "reject", "unapprove":
 
 
 def stands(*, request_id: str, state: State, actor: str | None, approved_by: Sequence[str], since: str) -> str:
-    """`actor`: who moved it there; None where the bot did. `since`: date and time, UTC."""
+    """`actor`: who moved it there; None where the bot did. `since`: as it is stored."""
     approvers = f" (approved by {', '.join(f'@{person}' for person in approved_by)})" if approved_by else ""
     who = f" by @{actor}" if actor else approvers
-    return f"{request_id} is {state}{who} since {since} UTC."
+    return f"{request_id} is {state}{who} since {since}."
 
 
 def no_such_request(*, request_id: str) -> str:

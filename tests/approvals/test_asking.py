@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -92,8 +93,21 @@ def test_more_requests_than_so_many_in_a_minute_are_refused(opened: Opener) -> N
         desk.ask(reference=f"ORD{number}")
     with refused("too_many") as info:
         desk.ask(reference="ORD3")
-    assert str(info.value) == "That is more than 2 requests in a minute. Go on in a minute."
+    said = "That is more than 2 requests in a minute, so this one was not taken. Go on in 60 seconds."
+    assert str(info.value) == said
     desk.ask(reference="ORD3", requester=BOB)
+
+
+def test_the_answer_says_when_to_go_on(opened: Opener) -> None:
+    """When the first of the minute is a minute old, to the second; and then it is taken."""
+    desk = opened(POLICY_TEXT + "\n[timing]\ncommands_per_minute = 2\n")
+    for number, ago in ((1, 58.5), (2, 10)):
+        put_in(desk.store, State.FAILED, number, created_at=later(desk.store.now(), seconds=-ago))
+    with refused("too_many") as info:
+        desk.ask(reference="ORD3")
+    assert str(info.value).endswith("Go on in 2 seconds.")
+    time.sleep(1.6)
+    desk.ask(reference="ORD3")
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - FINAL))

@@ -187,14 +187,11 @@ def test_a_request_that_is_not_there_is_not_decided(desk: Desk) -> None:
 
 def test_who_was_first_is_named_to_whom_comes_late(desk: Desk) -> None:
     approved = desk.approved()
-    at = approved.state_at[:19].replace("T", " ")
-    assert desk.service.standing(approved) == f"{approved.id} is approved by @{CEM} since {at} UTC."
+    assert desk.service.standing(approved) == f"{approved.id} is approved by @{CEM} since {approved.state_at}."
     claimed = found(desk.execution.claim(approved.id))
-    at = claimed.state_at[:19].replace("T", " ")
-    assert desk.service.standing(claimed) == f"{claimed.id} is executing (approved by @{CEM}) since {at} UTC."
+    assert desk.service.standing(claimed) == f"{claimed.id} is executing (approved by @{CEM}) since {claimed.state_at}."
     automatic = put_in(desk.store, State.APPROVED, 8)
-    at = automatic.state_at[:19].replace("T", " ")
-    assert desk.service.standing(automatic) == f"R-0008 is approved since {at} UTC."
+    assert desk.service.standing(automatic) == f"R-0008 is approved since {automatic.state_at}."
 
 
 # --- time

@@ -206,13 +206,12 @@ def test_limits_count_all_that_is_open_and_what_has_succeeded_since(desk: Desk, 
     assert total(operation=Operation.REFUND) == total(currency="USD") == total(where={"requester": BOB}) == 0
 
 
-def test_requests_are_counted_by_person_and_time(desk: Desk) -> None:
+def test_the_newest_requests_are_told_by_person(desk: Desk) -> None:
     put_in(desk.store, State.FAILED, 1, created_at=LONG_AGO)
-    put_in(desk.store, State.FAILED, 2, created_at=desk.store.now())
     minute_ago = later(desk.store.now(), seconds=-60)
-    assert desk.store.count_since(ALICE, minute_ago) == 1
-    assert desk.store.count_since(ALICE, LONG_AGO) == 2
-    assert desk.store.count_since(BOB, LONG_AGO) == 0
+    put_in(desk.store, State.FAILED, 2, created_at=minute_ago)
+    assert [desk.store.nth_newest(ALICE, number) for number in (1, 2, 3)] == [minute_ago, LONG_AGO, None]
+    assert desk.store.nth_newest(BOB, 1) is None
 
 
 @pytest.mark.parametrize(
