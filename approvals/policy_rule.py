@@ -76,15 +76,18 @@ class Rule(Table):
             yield "approve is missing; write approve = a list of groups, or approvals = 0"
 
     @property
+    def above(self) -> str | None:
+        """The amount above which it applies, with its currency."""
+        if self.above_minor is None or self.currency is None:
+            return None
+        return show(self.above_minor, self.currency)
+
+    @property
     def text(self) -> str:
         """All of it in one line: `“money”: refund, void; ask: agents; approve: leads; approvals: 1`."""
         what = f"“{self.name}”: {', '.join(self.operations)}"
         if self.currency is not None:
-            what += (
-                f" in {self.currency}"
-                if self.above_minor is None
-                else f" above {show(self.above_minor, self.currency)}"
-            )
+            what += f" above {self.above}" if self.above else f" in {self.currency}"
         if self.block is not None:
             return f"{what}; blocked: {self.block}"
         parts = [what, f"ask: {', '.join(self.ask)}"]

@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from approvals import money
-from approvals.audit import Event
-from approvals.policy import Members, Policy, Rule, people
+from approvals.policy import Policy
 from approvals.reading import Reading
 from approvals.request import Request
 from approvals.sentences import asking, cards, private, request_form
 from approvals.sentences.cards import STATE_WORDS
-from approvals.store import Approval
 from bot import commands
 from bot.shown import amount, moment, transaction
 from bot.usage import help_text
-from bot.words import SYMBOLS, cut, escape, literal, person, sentence
+from bot.words import SYMBOLS, code, cut, escape, identifier, literal, person, sentence
 
 MOST_LINES = 15  # of events, or of a transaction's children
 PAGE_LINES = 20  # of requests in one message: well below what Slack takes, at their longest
@@ -68,7 +66,7 @@ def line(request: Request, permalink: str | None) -> str:
         symbol=SYMBOLS[request.state],
         name=name,
         what=f"{request.operation} {amount(request)}".strip(),
-        transaction=literal(cut(transaction(request), 40)),
+        transaction=identifier(cut(transaction(request), 40)),
         state=STATE_WORDS[request.state],
         at=moment(request.state_at),
         requester=person(request.requester),
@@ -105,52 +103,6 @@ def restored(why: str) -> str:
     return private.restored(why=literal(why))
 
 
-def details(
-    request: Request,
-    approvals: Sequence[Approval],
-    events: Sequence[Event],
-    rule: Rule | None,
-    members: Members,
-    reader: str,
-) -> str:
-    """The rule, who can approve, why the reader cannot, and what happened so far."""
-    symbol, state = SYMBOLS[request.state], STATE_WORDS[request.state]
-    lines = [private.details(request_id=request.id, symbol=symbol, state=state)]
-    if rule is not None:
-        lines.append(private.rule(text=escape(rule.text)))
-        if request.is_open:
-            lines.append(_who_decides(request, approvals, rule, members, reader))
-    if request.session_id:
-        lines.append(private.session(session_id=request.session_id))
-    if request.tracking_key:
-        lines.append(private.tracking_key(key=request.tracking_key))
-    if len(events) > MOST_LINES:
-        lines.append(private.earlier_events(count=len(events) - MOST_LINES))
-    lines += [_event(event) for event in events[-MOST_LINES:]]
-    return "\n".join(lines)
-
-
-def _who_decides(request: Request, approvals: Sequence[Approval], rule: Rule, members: Members, reader: str) -> str:
-    can = sorted(people(tuple(rule.approve), members) - {request.requester})
-    named = ", ".join(person(user) for user in can[:10]) or private.NOBODY
-    if reader == request.requester:
-        return private.not_you_asked(people=named)
-    if any(approval.person == reader for approval in approvals):
-        return private.you_have_already(people=named)
-    if reader not in people(rule.approve, members):
-        return private.not_you_outside(people=named, groups=escape(", ".join(rule.approve)))
-    return private.can_approve(people=named)
-
-
-def _event(event: Event) -> str:
-    return private.event(
-        at=moment(event.at),
-        kind=event.kind.replace("_", " "),
-        to=event.to_state if event.to_state != event.kind else None,
-        actor=None if event.actor == "bot" else person(event.actor),
-    )
-
-
 def inquiry(reference: str, reading: Reading, extra: dict[str, Any], asked_at: str, note: str = "") -> str:
     """What Ottu says of a transaction: state, amounts, gateway, children; never anything personal."""
     currency = reading.currency
@@ -170,9 +122,9 @@ def inquiry(reference: str, reading: Reading, extra: dict[str, Any], asked_at: s
     if reading.children is None:
         lines.append(private.NO_CHILDREN)
     if reading.session_id:
-        lines.append(private.session(session_id=literal(reading.session_id)))
+        lines.append(private.session(session_id=code(reading.session_id)))
     if extra.get("reference_number"):
-        lines.append(private.reference_number(number=literal(str(extra["reference_number"]))))
+        lines.append(private.reference_number(number=code(str(extra["reference_number"]))))
     lines.append(private.asked_at(at=moment(asked_at), note=sentence(note)))
     return "\n".join(lines)
 

@@ -193,7 +193,7 @@ class Delivery:
             raise SlackDown("the card is not there yet", 0.3)
         message = results.result(self.facts(request), event)
         if event.to_state == State.UNKNOWN:
-            self.answer_later(job.key, request.requester, message.text)
+            self.answer_later(job.key, request.requester, results.told(self.facts(request), event))
         if job.tries > 1 and await self._is_told(card, event):
             return
         try:

@@ -21,6 +21,7 @@ from approvals.store import Store, seconds_between
 from approvals.work import Job, Work
 from bot import answers, commands, request_form
 from bot.delivery import Delivery
+from bot.details import Known, details
 from bot.inquire import Inquirer
 from bot.people import People, SlackDown
 from bot.shown import Offer
@@ -225,11 +226,15 @@ class Inbox:
     def _withdrawn(self, request: Request) -> Offer:
         return Offer(private.withdrawn(request_id=request.id), again=request.id)
 
-    def _details(self, request: Request, members: Members, user: str) -> str:
-        rule = self.service.rule_of(request) if request.rule_text else None
-        return answers.details(
-            request, self.store.approvals(request.id), list(self.store.events(request.id)), rule, members, user
+    def _details(self, request: Request, members: Members, user: str) -> list[str]:
+        known = Known(
+            request,
+            self.store.approvals(request.id),
+            list(self.store.events(request.id)),
+            self.service.others_of(request),
+            self.service.rule_of(request) if request.rule_text else None,
         )
+        return details(known, members, user, lambda other: self._lines([other])[0])
 
     # --- inquiry: a read, never a request
 

@@ -11,8 +11,19 @@ from slack_sdk.models.metadata import Metadata
 from approvals.audit import Event
 from approvals.request import Operation, Request, State
 from approvals.sentences import cards, endings, request_form
-from bot.shown import LONGEST_REASON_SHOWN, Facts, Message, amount, by_hand, done, figure, moment, title, transaction
-from bot.words import SYMBOLS, cut, literal, person, sentence
+from bot.shown import (
+    LONGEST_REASON_SHOWN,
+    Facts,
+    Message,
+    amount,
+    by_hand,
+    done,
+    figure,
+    marked_title,
+    moment,
+    transaction,
+)
+from bot.words import SYMBOLS, code, cut, identifier, literal, person, plain, sentence
 
 MOST_CALLED = 20  # people in one call to decide
 # Over, and nothing was done: the same may be asked for again. The button stands in everybody's sight, beside what
@@ -22,6 +33,19 @@ AGAIN = frozenset({State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED
 
 def result(facts: Facts, event: Event) -> Message:
     """The result of a request as that event made it: a reply in the card's thread, also sent to the channel."""
+    request, text = facts.request, told(facts, event)
+    return Message(
+        text=plain(text),
+        blocks=_blocks(text, request.id if State(event.to_state or "") in AGAIN else None),
+        metadata=Metadata(
+            event_type="ottu_result",
+            event_payload={"request": request.id, "state": event.to_state, "seq": event.seq, "head": event.hash},
+        ),
+    )
+
+
+def told(facts: Facts, event: Event) -> str:
+    """What a result says, with mark-up."""
     request, state = facts.request, State(event.to_state or "")
     headline = _headline(facts, state, event.facts["set"].get("detail") or "")
     asked = endings.asked(person=person(request.requester), decided=_decided(facts))
@@ -29,15 +53,7 @@ def result(facts: Facts, event: Event) -> Message:
     lines += [endings.fact(name=name, value=value) for name, value in _result_facts(facts, state)]
     test = cards.TEST if request.is_sandbox else ""
     lines.append(f"_{test}{request.id} · {cards.record(seq=event.seq, head=event.hash[:8])}_")
-    text = "\n".join(lines)
-    return Message(
-        text=text,
-        blocks=_blocks(text, request.id if state in AGAIN else None),
-        metadata=Metadata(
-            event_type="ottu_result",
-            event_payload={"request": request.id, "state": state.value, "seq": event.seq, "head": event.hash},
-        ),
-    )
+    return "\n".join(lines)
 
 
 def private(text: str, again: str | None) -> Message:
@@ -55,14 +71,14 @@ def _blocks(text: str, again: str | None) -> list[dict[str, Any]]:
 
 
 def _headline(facts: Facts, state: State, detail: str) -> str:
-    request, name, why = facts.request, literal(title(facts.request)), cut(literal(detail), LONGEST_REASON_SHOWN)
+    request, name, why = facts.request, marked_title(facts.request), cut(literal(detail), LONGEST_REASON_SHOWN)
     why = why.removesuffix(".")  # Ottu's reasons and ours may end as a sentence does, and a full stop follows
     match state:
         case State.SUCCEEDED | State.FAILED if facts.word:
             return endings.closed_by_hand(word=by_hand(facts.word, state), title=name)
         case State.SUCCEEDED:
             to_wallet = request.destination == "wallet"
-            of = literal(transaction(request))
+            of = identifier(transaction(request))
             return endings.succeeded(done=done(request), to_wallet=to_wallet, transaction=of)
         case State.QUEUED:
             return endings.queued(title=name)
@@ -93,9 +109,9 @@ def _result_facts(facts: Facts, state: State) -> list[tuple[str, str]]:
     request = facts.request
     found: list[tuple[str, str]] = []
     if state in {State.SUCCEEDED, State.QUEUED} and request.reference_number:
-        found.append((endings.REFERENCE_NUMBER, f"`{literal(request.reference_number)}`"))
+        found.append((endings.REFERENCE_NUMBER, code(request.reference_number)))
     if request.tracking_key and state in {State.SUCCEEDED, State.QUEUED, State.UNKNOWN, State.FAILED}:
-        found.append((endings.TRACKING_KEY, f"`{request.tracking_key}`"))
+        found.append((endings.TRACKING_KEY, code(request.tracking_key)))
     if state is State.SUCCEEDED and not facts.word and request.operation in {Operation.REFUND, Operation.CAPTURE}:
         found.append((cards.left_to(operation=request.operation), figure(request, request.left_after_minor)))
     return found
@@ -111,7 +127,7 @@ def repetition(request: Request, before: Request) -> str:
 def call(request: Request, deciders: Sequence[str], *, again: bool) -> str:
     """Asks those who can decide to do so."""
     people = [person(user) for user in deciders[:MOST_CALLED]]
-    return endings.call(title=literal(title(request)), request_id=request.id, people=people, again=again)
+    return endings.call(title=marked_title(request), request_id=request.id, people=people, again=again)
 
 
 def alarm(event: Event) -> str:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from slack_sdk.models.metadata import Metadata
 
 from approvals import money
 from approvals.audit import Event
-from approvals.request import Request, State
+from approvals.request import AMOUNT_OPERATIONS, Request, State
 from approvals.sentences import cards
 from approvals.store import Approval
-from bot.words import cut, literal, person
+from bot.words import cut, identifier, isolated, literal, person
+from bot.words import moment as moment  # for those who show requests
 
 LONGEST_REASON_SHOWN = 600
 
@@ -97,18 +97,39 @@ def transaction(request: Request) -> str:
 
 def title(request: Request) -> str:
     """`Refund 5.000 KWD · ORD123`, plain text."""
+    return _title(request, isolated(transaction(request)))
+
+
+def marked_title(request: Request) -> str:
+    """The same for a text with mark-up."""
+    return _title(request, identifier(transaction(request)))
+
+
+def _title(request: Request, name: str) -> str:
     return cards.title(
         operation=request.operation,
         amount=amount(request),
         to_wallet=request.destination == "wallet",
-        transaction=transaction(request),
+        transaction=name,
     )
 
 
-def moment(at: str) -> str:
-    """A time in the reader's own time zone, by Slack's date token; UTC where that is not shown."""
-    seconds = int(datetime.fromisoformat(at).timestamp())
-    return f"<!date^{seconds}^{{date_short_pretty}} {{time}}|{at[:16].replace('T', ' ')} UTC>"
+def figures(request: Request) -> list[tuple[str, str]]:
+    """What was read of the transaction: labels and values, at most seven."""
+    state = literal(request.transaction_state or cards.NOT_READ)
+    fields = [(cards.TRANSACTION, identifier(transaction(request))), (cards.STATE_AT_OTTU, state)]
+    if request.operation.moves_money:
+        taken = cards.CAPTURED if request.transaction_state == "authorized" else cards.PAID
+        fields.append((cards.AMOUNT, figure(request, request.transaction_minor)))
+        fields.append((taken, figure(request, request.taken_minor)))
+        if request.refunded_minor or request.queued_minor:
+            queued = cards.and_queued(amount=figure(request, request.queued_minor)) if request.queued_minor else ""
+            fields.append((cards.REFUNDED_BEFORE, figure(request, request.refunded_minor) + queued))
+    if request.operation in AMOUNT_OPERATIONS:
+        fields.append((cards.left_to(operation=request.operation), figure(request, request.left_minor)))
+    elif request.transaction_minor is not None and not request.operation.moves_money:
+        fields.append((cards.AMOUNT, figure(request, request.transaction_minor)))
+    return fields
 
 
 def by_hand(word: tuple[list[str], list[str]], state: State) -> str:

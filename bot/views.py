@@ -20,7 +20,7 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.metadata import Metadata
 
-from approvals.request import Operation, Request, State
+from approvals.request import Request, State
 from approvals.sentences import cards
 from approvals.sentences.cards import STATE_WORDS
 from bot.results import repetition
@@ -32,10 +32,9 @@ from bot.shown import (
     amount,
     by_hand,
     done,
-    figure,
+    figures,
     moment,
     title,
-    transaction,
 )
 from bot.words import SYMBOLS, cut, escape, literal, person, sentence
 
@@ -46,7 +45,9 @@ def card(facts: Facts) -> Message:
     blocks: list[Block] = [
         HeaderBlock(text=PlainTextObject(text=cut(f"{SYMBOLS[request.state]} {title(request)}", 150), emoji=False)),
         SectionBlock(text=MarkdownTextObject(verbatim=True, text=standing(facts))),
-        SectionBlock(fields=[MarkdownTextObject(verbatim=True, text=text) for text in _figures(request)]),
+        SectionBlock(
+            fields=[MarkdownTextObject(verbatim=True, text=f"*{label}*\n{value}") for label, value in figures(request)]
+        ),
     ]
     if facts.done_before and request.state in {State.PENDING, State.APPROVED}:
         blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=repetition(request, facts.done_before))))
@@ -142,27 +143,6 @@ def _doubt(request: Request, doubt: Doubt) -> str:
     if doubt.found:
         return cards.unclear(seen=cut(literal(doubt.seen.replace(":", " ")), 200))
     return cards.looks_later(until=moment(doubt.looks_at) if doubt.looks_at else None)
-
-
-def _figures(request: Request) -> list[str]:
-    state = literal(request.transaction_state or cards.NOT_READ)
-    fields = [_field(cards.TRANSACTION, literal(transaction(request))), _field(cards.STATE_AT_OTTU, state)]
-    if request.operation.moves_money:
-        taken = cards.CAPTURED if request.transaction_state == "authorized" else cards.PAID
-        fields.append(_field(cards.AMOUNT, figure(request, request.transaction_minor)))
-        fields.append(_field(taken, figure(request, request.taken_minor)))
-        if request.refunded_minor or request.queued_minor:
-            queued = cards.and_queued(amount=figure(request, request.queued_minor)) if request.queued_minor else ""
-            fields.append(_field(cards.REFUNDED_BEFORE, figure(request, request.refunded_minor) + queued))
-    if request.operation in {Operation.REFUND, Operation.CAPTURE}:
-        fields.append(_field(cards.left_to(operation=request.operation), figure(request, request.left_minor)))
-    elif request.transaction_minor is not None and not request.operation.moves_money:
-        fields.append(_field(cards.AMOUNT, figure(request, request.transaction_minor)))
-    return fields
-
-
-def _field(label: str, value: str) -> str:
-    return f"*{label}*\n{value}"
 
 
 def _small_print(facts: Facts) -> str:

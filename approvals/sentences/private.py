@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from approvals.request import Operation
 
 # At once
@@ -104,36 +106,93 @@ def details(*, request_id: str, symbol: str, state: str) -> str:
     return f"*{request_id}* {symbol} {state}"
 
 
-def rule(*, text: str) -> str:
-    return f"Rule: {text}"
+def what_and_who(*, title: str, person: str, at: str) -> str:
+    return f"{title}, asked by {person} {at}"
+
+
+def reason(*, text: str) -> str:
+    return f"Reason: {text}"
+
+
+def why_so(*, text: str) -> str:
+    """What was said when it came to stand so."""
+    return f"Said of it: {text}"
+
+
+def what_it_covers(*, operations: Sequence[Operation], currency: str | None, above: str | None) -> str:
+    """`above`: an amount with its currency."""
+    every = ", ".join(f"every {operation}" for operation in operations)
+    return every + (f" above {above}" if above else f" in {currency}" if currency else "")
+
+
+def rule(*, name: str, what: str, ask: str, approvals: int, approve: str, reason: str | None, pattern: str) -> str:
+    """`what`: from `what_it_covers`. `reason`: None where none is needed, "required", or a pattern."""
+    who = f"Rule “{name}”: {what}. May ask: {ask}. "
+    if approvals == 0:
+        decide = "Nobody has to approve."
+    else:
+        decide = f"{'One person' if approvals == 1 else f'{approvals} different people'} of {approve} must approve"
+        decide += ", never the one who asked."
+    why = (
+        "" if reason is None else " A reason is needed" + ("." if reason == "required" else f", of the form {pattern}.")
+    )
+    return who + decide + why
+
+
+def figure(*, label: str, value: str) -> str:
+    return f"{label}: {value}"
+
+
+def figures(*, shown: Sequence[str], read_at: str | None) -> str:
+    return " · ".join(shown) + (f" · read {read_at}" if read_at else "")
 
 
 def session(*, session_id: str) -> str:
-    return f"Session: `{session_id}`"
+    return f"Session: {session_id}"
 
 
 def tracking_key(*, key: str) -> str:
-    return f"Tracking-Key: `{key}`"
+    return f"Tracking-Key: {key}"
+
+
+WHAT_HAPPENED = "*What happened*"
 
 
 def earlier_events(*, count: int) -> str:
     return f"… {count} earlier events are in the record."
 
 
-def can_approve(*, people: str) -> str:
-    return f"Can approve: {people}."
+NO_OTHER_REQUESTS = "No other request for this transaction."
 
 
-def not_you_asked(*, people: str) -> str:
-    return f"{can_approve(people=people)} Not you, because you asked."
+def other_requests(*, count: int, is_open: int) -> str:
+    """The headline above them."""
+    return f"*Other requests for this transaction* ({count}{f', {is_open} open' if is_open else ''})"
 
 
-def you_have_already(*, people: str) -> str:
-    return f"{can_approve(people=people)} You have approved already."
+def other_requests_left_out(*, count: int, name: str) -> str:
+    return f"… and {count} older: `/ottu history {name}`"
 
 
-def not_you_outside(*, people: str, groups: str) -> str:
-    return f"{can_approve(people=people)} Not you: you are not in {groups}."
+def can_approve(*, people: str, missing: int) -> str:
+    return f"{missing} more approval{'s' if missing != 1 else ''} needed. Can approve: {people}."
+
+
+def can_close(*, people: str) -> str:
+    return f"Can close it by hand, two of them together: {people}."
+
+
+def and_more(*, count: int) -> str:
+    return f" and {count} more"
+
+
+YOU_CAN = "You can."
+NOT_YOU_ASKED = "Not you, because you asked."
+YOU_HAVE_ALREADY = "You have approved already."
+
+
+def not_you_outside(*, groups: str) -> str:
+    return f"Not you: you are not in {groups}."
 
 
 def event(*, at: str, kind: str, to: str | None, actor: str | None) -> str:
@@ -165,7 +224,7 @@ def child(*, state: str, amount: str) -> str:
 
 
 def reference_number(*, number: str) -> str:
-    return f"Reference number: `{number}`"
+    return f"Reference number: {number}"
 
 
 def asked_at(*, at: str, note: str) -> str:

@@ -22,6 +22,7 @@ from approvals.request import AMOUNT_OPERATIONS, MONEY_OPERATIONS, Operation, Re
 from approvals.sentences.cards import STATE_WORDS
 from approvals.store import Approval
 from bot import answers, commands, forms, results, shown, views
+from bot.details import MOST_EVENTS, Known, details
 from bot.words import SYMBOLS, cut, escape, literal, sentence
 from sandbox.slack_blocks import block_problems, view_problems
 from tests.bot.world import ALICE, BOB, CEM, POLICY
@@ -301,6 +302,10 @@ def test_the_forms_are_within_limits_and_remember_their_card(typed: str) -> None
 # --- private answers
 
 
+def _line(request: Request) -> str:
+    return answers.line(request, "https://local.slack.com/archives/C01GEN/p1")
+
+
 def _commands(reference: commands.Reference) -> list[commands.Command]:
     return [
         commands.Nothing(),
@@ -321,13 +326,16 @@ def test_every_private_answer_is_escaped_and_short_enough(typed: str) -> None:
     facts, rule = _facts(request), Rule.from_text(request.rule_text or "")
     members = {"agents": frozenset({ALICE}), "leads": frozenset({BOB, CEM})}
     people = _people(facts) | {BOB}
-    lines = [answers.line(request, "https://local.slack.com/archives/C01GEN/p1")] * 100
+    lines = [_line(request)] * 100
     shown = [
         *(answers.acknowledgement(c)[0] for c in _commands(commands.Reference("order", text[:128]))),
         *answers.listed("Open requests", [*lines, *lines], "Nothing"),
         *(
-            answers.details(request, facts.approvals, [*facts.events] * 50, rule, members, u)
+            page
             for u in (ALICE, BOB, "U9")
+            for page in details(
+                Known(request, facts.approvals, [*facts.events] * 50, [request] * 50, rule), members, u, _line
+            )
         ),
         answers.inquiry(text[:128], _reading(text), {"reference_number": text[:128]}, AT, "Ottu allows no new one"),
     ]
@@ -349,7 +357,8 @@ def test_a_list_shows_everything_up_to_a_hundred_and_counts_what_is_beyond(count
 def test_details_count_the_events_that_they_leave_out() -> None:
     request = _request(Operation.REFUND, State.PENDING, "text")
     events = [*_facts(request).events] * 20
-    assert f"… {len(events) - answers.MOST_LINES} earlier events" in answers.details(request, [], events, None, {}, BOB)
+    (told,) = details(Known(request, [], events, [], None), {}, BOB, _line)
+    assert f"… {len(events) - MOST_EVENTS} earlier events" in told
 
 
 def _reading(text: str) -> Reading:
@@ -364,12 +373,13 @@ def test_details_say_who_can_approve_and_why_the_reader_cannot() -> None:
 
     def told(reader: str) -> str:
         given = [Approval(1, request.id, BOB, DIGEST, AT, None)]
-        return answers.details(request, given, facts.events, rule, members, reader)
+        return "\n".join(details(Known(request, given, facts.events, [], rule), members, reader, _line))
 
-    assert f"Can approve: <@{BOB}>, <@{CEM}>. Not you, because you asked." in told(ALICE)
-    assert "You have approved already." in told(BOB)
-    assert f"Can approve: <@{BOB}>, <@{CEM}>.\n" in told(CEM)
-    assert "Not you: you are not in leads." in told("U9")
+    still = f"1 more approval needed. Can approve: <@{CEM}>."
+    assert f"{still} Not you, because you asked.\n" in told(ALICE)
+    assert f"{still} You have approved already.\n" in told(BOB)
+    assert f"{still} You can.\n" in told(CEM)
+    assert f"{still} Not you: you are not in leads.\n" in told("U9")
 
 
 def test_whoever_lacks_a_power_reads_which_groups_have_it() -> None:
