@@ -19,7 +19,8 @@ from bot.shown import amount, moment, transaction
 from bot.usage import help_text
 from bot.words import SYMBOLS, code, cut, escape, identifier, literal, person, sentence
 
-MOST_LINES = 15  # of events, or of a transaction's children
+MOST_LINES = 15  # of a transaction's children
+LONGEST_NAME, LONGEST_WORD = 400, 100  # characters, escaped
 PAGE_LINES = 20  # of requests in one message: well below what Slack takes, at their longest
 MOST_PAGES = 5  # so many messages Slack takes at one response_url
 
@@ -110,22 +111,23 @@ def inquiry(reference: str, reading: Reading, extra: dict[str, Any], asked_at: s
     def show(minor: int | None) -> str:
         return money.show(minor, currency) if minor is not None and currency else private.NOT_SAID
 
-    name, state = literal(reading.order_no or reference), literal(reading.state or private.STATE_NOT_SAID)
+    name = cut(literal(reading.order_no or reference), LONGEST_NAME)
+    state = cut(literal(reading.state or private.STATE_NOT_SAID), LONGEST_WORD)
     test = cards.TEST if reading.is_sandbox else ""
     lines = [
         test + private.inquired(name=name, state=state, amount=show(reading.amount_minor)),
         private.settled(amount=show(reading.settled_minor), refunded=show(reading.refunded_minor)),
-        private.gateway(name=literal(reading.gateway or private.NOT_SAID)),
+        private.gateway(name=cut(literal(reading.gateway or private.NOT_SAID), LONGEST_NAME)),
     ]
     for child in (reading.children or ())[:MOST_LINES]:
-        lines.append(private.child(state=literal(child.state), amount=show(child.amount_minor)))
+        lines.append(private.child(state=cut(literal(child.state), LONGEST_WORD), amount=show(child.amount_minor)))
     if reading.children is None:
         lines.append(private.NO_CHILDREN)
     if reading.session_id:
         lines.append(private.session(session_id=code(reading.session_id)))
     if extra.get("reference_number"):
         lines.append(private.reference_number(number=code(str(extra["reference_number"]))))
-    lines.append(private.asked_at(at=moment(asked_at), note=sentence(note)))
+    lines.append(private.asked_at(at=moment(asked_at), note=cut(sentence(note), LONGEST_NAME)))
     return "\n".join(lines)
 
 

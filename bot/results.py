@@ -25,6 +25,8 @@ from bot.shown import (
 )
 from bot.words import SYMBOLS, code, cut, identifier, literal, person, plain, sentence
 
+LONGEST_SENTENCE = 1_500  # of one that may quote what was typed
+MOST_FACTS = 10  # of an alarm: the record has all of them
 MOST_CALLED = 20  # people in one call to decide
 # Over, and nothing was done: the same may be asked for again. The button stands in everybody's sight, beside what
 # everybody can read on the card; only the requester's click counts, so that two people do not ask for it twice.
@@ -135,11 +137,11 @@ def alarm(event: Event) -> str:
     facts = {name: value for name, value in event.facts.items() if name != "why" and value is not None}
     return endings.alarm(
         request_id=event.request_id,
-        why=sentence(str(event.facts["why"])),
+        why=cut(sentence(str(event.facts["why"])), LONGEST_SENTENCE),
         at=moment(event.at),
         facts=[
-            endings.fact(name=name.replace("_", " "), value=literal(cut(str(value), 200)))
-            for name, value in facts.items()
+            endings.fact(name=name.replace("_", " "), value=cut(literal(str(value)), 200))
+            for name, value in list(facts.items())[:MOST_FACTS]
         ],
         seq=event.seq,
         head=event.hash[:8],
@@ -148,8 +150,8 @@ def alarm(event: Event) -> str:
 
 def without_card(request: Request, state: State) -> str:
     """How a request ended that never had a card: for the requester alone."""
-    why = endings.OTTU_SILENT if state is State.EXPIRED else sentence(request.detail or "")
-    what = literal(_asked(request))
+    why = endings.OTTU_SILENT if state is State.EXPIRED else cut(sentence(request.detail or ""), LONGEST_SENTENCE)
+    what = cut(literal(_asked(request)), LONGEST_REASON_SHOWN)
     return endings.without_card(symbol=SYMBOLS[state], state=state, what=what, request_id=request.id, why=why)
 
 

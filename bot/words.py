@@ -26,11 +26,11 @@ SYMBOLS: dict[State, str] = {
     State.FAILED: "⛔",
 }
 
-_HALF_ENTITY = re.compile(r"&[a-z]{0,3}$")
+_HALF = re.compile(r"&[a-z]{0,3}$|<[^<>]*$")  # an entity, a mention or a time
 _PERSON = re.compile(r"(?<![\w.@])@([UW][A-Z0-9]{2,})\b")
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")  # as it is stored
 _MARKS = {ord(c): f"{c}\u200b" for c in "*_~`"}
-_OWN_MARKS = re.compile(r"<[^<>]*>|[*_~`](?!\u200b)")
+_OWN_MARKS = re.compile(r"(<[^<>]*>)|`([^`\u200b]*)`|[*_~`](?!\u200b)")
 # Text from right to left, by Unicode's blocks; and a stretch of it, with the digits that belong to it.
 _RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
 _HAS_RTL = re.compile(f"[{_RTL}]")
@@ -97,13 +97,13 @@ def _moment_or_text(at: str) -> str:
 
 def plain(text: str) -> str:
     """Slack's mark-up without its marks: for notifications and screen readers. Mentions and times stay tokens."""
-    bare = _OWN_MARKS.sub(lambda match: match[0] if match[0].startswith("<") else "", text)
+    bare = _OWN_MARKS.sub(lambda match: match[1] or match[2] or "", text)
     return re.sub("(?<=[*_~`])\u200b", "", bare)
 
 
 def cut(text: str, most: int) -> str:
-    """At most so many characters; escaped text stays escaped, because an entity is left out whole."""
+    """At most so many characters; escaped text stays escaped, because an entity or a token is left out whole."""
     if len(text) <= most:
         return text
     end = "…" if text[: most - 1].count(_ISOLATE) == text[: most - 1].count(_END) or most < 2 else f"…{_END}"
-    return _HALF_ENTITY.sub("", text[: most - len(end)]) + end
+    return _HALF.sub("", text[: most - len(end)]) + end
