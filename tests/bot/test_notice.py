@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from approvals.request import State
-from tests.bot.world import ALICE, BOB, CEM, GEN, POLICY, World, a_world
+from sandbox.slack_records import Message
+from tests.bot.world import ALICE, BOB, CEM, GEN, OUT, POLICY, World, a_world, with_timing
 
 
 async def test_the_same_amount_again_is_said_on_the_card_and_to_the_requester(world: World) -> None:
@@ -57,3 +58,81 @@ async def test_reminders_stand_in_the_thread_only_while_it_waits(world: World) -
     world.hurry("remind")
     await world.quiet()
     assert not [m for m in world.slack.messages(GEN) if "Still waiting" in m.text and second.id in m.text]
+
+
+def replies(world: World, text: str) -> list[Message]:
+    """What stands below cards."""
+    return [m for m in world.slack.messages(GEN) if m.thread_ts and m.thread_ts != m.ts and text in m.text]
+
+
+async def test_without_notify_nobody_is_called(world: World) -> None:
+    """The default: the card alone, which mentions only who asked."""
+    await world.ask()
+    await world.quiet()
+    assert replies(world, "") == []
+    assert [world.private(user) for user in (BOB, CEM, OUT)] == [[], [], []]
+
+
+async def test_a_reminder_names_only_those_who_can_still_decide(world: World) -> None:
+    """Neither who asked, nor who has approved, nor who is in no group; nobody is written to directly."""
+    request = await world.ask("refund ORD123 16.000")  # leads and agents may approve it
+    await world.press(BOB, "approve")
+    await world.until(lambda: world.store.approvals(request.id))
+    world.hurry("remind")
+    await world.until(lambda: len(replies(world, "Still waiting")) == 2)
+    for reminder in replies(world, "Still waiting"):
+        assert reminder.thread_ts == world.card().ts
+        assert f"<@{CEM}>" in reminder.text
+        assert not any(f"<@{user}>" in reminder.text for user in (ALICE, BOB, OUT))
+    assert [world.private(user) for user in (BOB, CEM, OUT)] == [[], [], []]
+
+
+async def test_a_request_that_nobody_decided_says_so_to_its_requester(tmp_path: Path) -> None:
+    """In the card's thread, where the requester is mentioned: on the card, once, and to nobody else."""
+    async with a_world(tmp_path, policy=with_timing(expires_after="1s", remind_after=[])) as world:
+        request = await world.ask()
+        await world.reaches(State.EXPIRED)
+        (end,) = await world.until(lambda: replies(world, "Expired"))
+        assert "Nobody decided in time; nothing was sent. Ask again if it is still wanted." in end.text
+        assert f"<@{ALICE}> asked" in end.text
+        assert end.thread_ts == world.card().ts
+        assert "Expired" in world.card().text
+        world.hurry("remind")
+        await world.quiet()
+        assert len(world.results_of(request.id)) == 1
+        assert not any(f"<@{user}>" in end.text for user in (BOB, CEM))
+        assert [world.private(user) for user in (BOB, CEM, OUT)] == [[], [], []]
+
+
+@pytest.mark.parametrize("how", ["approve", "reject", "refuse", "unknown", "fail"])
+async def test_the_requester_is_told_how_it_ended(world: World, how: str) -> None:
+    """Mentioned in the thread; privately as well where it was refused or is unknown. The others: nothing privately."""
+    if how == "refuse":
+        await world.type(ALICE, "refund ORD123 99.000")
+        await world.told_something(ALICE, "🚫 Refused: refund ORD123 99.000")
+    else:
+        request = await world.ask()
+        if how == "reject":
+            await world.type(BOB, f"reject {request.id} already refunded")
+        else:
+            if how in {"unknown", "fail"}:
+                world.ottu.fault({"unknown": "drop_after", "fail": "failed"}[how])
+            await world.press(BOB, "approve")
+        (end,) = await world.until(world.results)
+        assert f"<@{ALICE}> asked, <@{BOB}> {'rejected' if how == 'reject' else 'approved'}" in end.text
+    await world.quiet()
+    direct = [message.text for message in world.slack.direct_messages(ALICE)]
+    assert len(direct) == (1 if how == "unknown" else 0)
+    for user in (BOB, CEM, OUT):
+        assert all("One moment" in message.text for message in world.private(user))
+    assert len(world.results()) == (0 if how == "refuse" else 1)
+
+
+async def test_who_withdraws_hears_nothing_more(world: World) -> None:
+    """They know: the card says so to the others."""
+    await world.ask()
+    await world.press(ALICE, "withdraw")
+    await world.reaches(State.WITHDRAWN)
+    await world.quiet()
+    assert replies(world, "") == []
+    assert world.slack.direct_messages(ALICE) == []
