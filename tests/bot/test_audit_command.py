@@ -38,7 +38,7 @@ async def test_a_record_agrees_with_itself_with_its_marker_and_with_what_slack_s
     shown = f"{payload['seq']}:{payload['head'][:8]}"
     assert verify_record(settings, anchors=[shown, f"record {shown}"]) == 0
     said = capsys.readouterr().out
-    assert "0 differences in 6 events" in said
+    assert "0 differences in 7 events" in said
     assert "without AUDIT_KEY" in said
 
 

@@ -93,7 +93,7 @@ async def test_what_does_not_parse_is_answered_at_once_and_written_nowhere(eithe
     assert (world.requests(), world.cards(), list(world.ottu.requests)) == ([], [], [])
     jobs = "SELECT count(*) FROM work_jobs WHERE kind IN ('command', 'inquiry', 'click')"
     assert read_rows(world.folder / "bot.db", jobs) == [(0,)]
-    assert [event.kind for event in world.running.store.events()] == ["database_created"]
+    assert [event.kind for event in world.running.store.events()] == ["database_created", "policy_adopted"]
     assert world.slack.messages(GEN) == []
 
 
