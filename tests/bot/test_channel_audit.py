@@ -39,9 +39,9 @@ async def history(world: World) -> None:
     await world.resume(CEM)
     await world.reaches(State.SUCCEEDED, waiting.id, hurry=("execute",))
     two = await world.ask("refund Q42 16.000 reason: the *first* <of> two & https://example.com")
-    await world.press(BOB, "approve", world.card(two.id))
-    await world.press(BOB, "unapprove", world.card(two.id))
-    await world.press(BOB, "approve", world.card(two.id))
+    for action, stands in (("approve", 1), ("unapprove", 0), ("approve", 1)):
+        await world.press(BOB, action, world.card(two.id))
+        await world.until(lambda stands=stands: len(world.store.approvals(two.id)) == stands)  # type: ignore[misc]  # a default
     await world.press(CEM, "approve", world.card(two.id))
     await world.reaches(State.QUEUED, two.id)
     world.ottu.fault("drop_before", match="USD55")
