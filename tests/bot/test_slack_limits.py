@@ -11,8 +11,9 @@ import inspect
 import itertools
 import json
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from slack_sdk.models.blocks import Block
@@ -111,6 +112,7 @@ EXTREMES: dict[str, Callable[[str], Iterable[Built]]] = {
     "results.result": lambda text: (results.result(*ending) for ending in endings(text)),
     "results.told": lambda text: (results.told(*ending) for ending in endings(text)),
     "results.repetition": lambda text: [results.repetition(one_request(text), one_request(text))],
+    "results.head": lambda _: [results.head(10**15, HASH)],
     "results.call": lambda text: [
         results.call(one_request(text), [f"U{n:010d}" for n in range(1000)], again=again) for again in (True, False)
     ],
@@ -150,8 +152,11 @@ def builders() -> Iterator[str]:
 
 
 def shows(module: str, function: Callable[..., Any]) -> bool:
-    given = str(get_type_hints(function).get("return"))
-    of_slack = any(word in given for word in ("slack_sdk.models", "bot.shown.Message"))
+    given = str(function.__annotations__.get("return"))
+    named = [function.__globals__.get(word) for word in re.findall(r"\w+", given)]
+    of_slack = any(
+        one is Message or str(getattr(one, "__module__", "")).startswith("slack_sdk.models") for one in named
+    )
     return of_slack or (module in {"answers", "details", "results", "views"} and "str" in given)
 
 
