@@ -6,7 +6,6 @@ Pure functions. Each returns or yields sentences; none is a pass. Source: docs.s
 from __future__ import annotations
 
 import copy
-import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -97,8 +96,6 @@ def view_problems(view: Any, kind: str) -> list[str]:
         blocks = view.get("blocks")
         if isinstance(blocks, list) and "submit" not in view and any(_type(block) == "input" for block in blocks):
             problems.append("submit is required when there is an input block [json-pointer:/view/submit]")
-    if len(json.dumps(view)) > VIEW_BYTES_MAX:
-        problems.append("view is too large")
     return problems + block_problems(view.get("blocks", []), kind)
 
 

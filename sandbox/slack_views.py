@@ -6,10 +6,11 @@ ApiError with Slack's own error word. Source: docs.slack.dev/reference/methods.
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 
-from sandbox.slack_blocks import normalised, view_problems
+from sandbox.slack_blocks import VIEW_BYTES_MAX, normalised, view_problems
 from sandbox.slack_chat import refuse_blocks
 from sandbox.slack_records import ApiError, Json, View
 from sandbox.slack_state import TRIGGER_SECONDS, State
@@ -43,7 +44,12 @@ def open_view(state: State, arguments: Json) -> Json:
 
 
 def publish_view(state: State, arguments: Json) -> Json:
-    """views.publish: a person's home tab. With `hash`, only over the one it was computed from."""
+    """views.publish: a person's home tab. With `hash`, only over the one it was computed from.
+
+    Raises not_enabled where the app has no home tab, user_not_found, hash_conflict.
+    """
+    if not state.home_tab_enabled:
+        raise ApiError("not_enabled")
     user = arguments.get("user_id")
     if user not in state.people:
         raise ApiError("user_not_found")
@@ -133,6 +139,8 @@ def _use_trigger(state: State, trigger_id: Any) -> str:
 
 
 def _checked(view: Any, kind: str) -> Json:
+    if len(json.dumps(view)) > VIEW_BYTES_MAX:
+        raise ApiError("view_too_large")
     refuse_blocks(view_problems(view, kind), "invalid_arguments")
     content: Json = view
     return (MODAL_DEFAULTS if kind == "modal" else HOME_DEFAULTS) | content | {"blocks": normalised(content["blocks"])}

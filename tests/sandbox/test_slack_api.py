@@ -207,6 +207,26 @@ async def test_a_view_is_updated_only_over_the_one_that_was_read() -> None:
         assert await error_of(client.views_publish(user_id=ALICE, view=home, hash="1.a")) == "hash_conflict"
 
 
+async def test_a_home_tab_is_one_persons_and_within_slacks_limits() -> None:
+    """A hundred blocks, ids unique, 250 kB; nothing where the app has no such tab."""
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
+    async with slack_with_people() as slack:
+        publish = web_client(slack).views_publish
+
+        async def refused(*blocks: Json, **more: Any) -> str:
+            return await error_of(publish(**{"user_id": ALICE, "view": {"type": "home", "blocks": blocks}, **more}))
+
+        await publish(user_id=ALICE, view={"type": "home", "blocks": [section] * 100})
+        assert await refused(*[section] * 101) == "invalid_arguments"
+        assert await refused(BUTTONS, BUTTONS) == "invalid_arguments"
+        assert await refused(view=FORM) == "invalid_arguments"
+        assert await refused(*[section | {"text": {"type": "mrkdwn", "text": "x" * 3000}}] * 90) == "view_too_large"
+        assert await refused(section, user_id="U0NOBODY") == "user_not_found"
+        assert slack.seen_by(BOB).home is None
+        slack.state.home_tab_enabled = False
+        assert await refused(section) == "not_enabled"
+
+
 async def test_one_post_a_second_per_channel_when_switched_on() -> None:
     now = 1_700_000_000.0
     async with slack_with_people(clock=lambda: now) as slack:
