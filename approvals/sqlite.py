@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from approvals.schema import STATEMENTS
+from approvals.schema import INDEX_OF_TIME, STATEMENTS
 
 BUSY_SECONDS = 1.0  # another process may hold the write lock that long before we say "not accepted"
 
@@ -21,6 +21,11 @@ migrations = Migrations("ottu-bot")
 def m001_record_and_work(db: Database) -> None:
     for statement in STATEMENTS:
         db.conn.execute(statement)
+
+
+@migrations()
+def m002_what_ended_lately(db: Database) -> None:
+    db.conn.execute(INDEX_OF_TIME)
 
 
 def open_database(path: Path) -> Database:

@@ -192,6 +192,25 @@ class Store:
     def in_states(self, *states: State) -> list[Request]:
         return self.select(f"state IN ({', '.join(repr(s.value) for s in states)}) ORDER BY created_at, id")
 
+    def open_of(self, requester: str) -> list[Request]:
+        """What somebody asked for and is not final, newest first."""
+        return self.select(
+            f"requester = :requester AND state IN ({_OPEN}) ORDER BY created_at DESC, id", requester=requester
+        )
+
+    def ended_since(self, since: str, limit: int, *, requester: str, others: bool) -> list[Request]:
+        """What became final from then on, newest first: asked for by that person, or by all others.
+
+        By the index of time alone (the plus keeps SQLite from another): what one person ever asked for has no bounds.
+        """
+        return self.select(
+            f"state_at >= :since AND +state NOT IN ({_OPEN}) AND +requester {'<>' if others else '='} :requester"
+            " ORDER BY state_at DESC LIMIT :limit",
+            since=since,
+            limit=limit,
+            requester=requester,
+        )
+
     def move(
         self,
         request: Request,
@@ -247,6 +266,16 @@ class Store:
                 "SELECT * FROM approvals WHERE request_id = :id AND taken_back_at IS NULL ORDER BY id", id=request_id
             )
         ]
+
+    def approvals_of_pending(self) -> dict[str, list[str]]:
+        """Who has approved what still waits for others: the people by request, first given first."""
+        given: dict[str, list[str]] = {}
+        for row in self.rows(
+            "SELECT request_id, person FROM approvals WHERE taken_back_at IS NULL"
+            " AND request_id IN (SELECT id FROM requests WHERE state = 'pending') ORDER BY id"
+        ):
+            given.setdefault(row["request_id"], []).append(row["person"])
+        return given
 
     def add_approval(self, request: Request, person: str, digest: str, at: str) -> None:
         self.database.execute(

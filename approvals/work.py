@@ -112,6 +112,17 @@ class Work:
             due=due_at or self.store.now(),
         )
 
+    def ensure(self, key: str, kind: str, payload: Mapping[str, object], *, due_at: str | None = None) -> None:
+        """Make sure that a job runs that begins from now on: as `arm`, but one that waits already stays as it is."""
+        if self.add(key, kind, payload, due_at=due_at):
+            return
+        self._execute(
+            "UPDATE work_jobs SET again = CASE WHEN owner IS NULL THEN 0 ELSE 1 END, tries = 0, done_at = NULL,"
+            " due_at = :due WHERE key = :key AND (done_at IS NOT NULL OR (owner IS NOT NULL AND again = 0))",
+            key=key,
+            due=due_at or self.store.now(),
+        )
+
     def take(self, kinds: Sequence[str], limit: int) -> list[Job]:
         """Take up to `limit` jobs that are due, the longest due first."""
         if limit <= 0:
@@ -330,6 +341,14 @@ class Work:
     def fact(self, name: str) -> dict[str, Any] | None:
         rows = self.store.rows("SELECT value FROM work_facts WHERE name = :name", name=name)
         return dict(json.loads(rows[0]["value"])) if rows else None
+
+    def facts(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """The facts whose names begin so: the rest of the name, and the value."""
+        rows = self.store.rows(
+            "SELECT name, value FROM work_facts WHERE substr(name, 1, length(:prefix)) = :prefix ORDER BY name",
+            prefix=prefix,
+        )
+        return {row["name"][len(prefix) :]: dict(json.loads(row["value"])) for row in rows}
 
     def set_fact(self, name: str, value: Mapping[str, object] | None) -> None:
         """Store a single fact; None removes it."""

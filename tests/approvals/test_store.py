@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -247,6 +248,43 @@ def test_people_who_read_the_tables_see_no_amount_where_there_is_none(desk: Desk
     (row,) = desk.store.rows("SELECT * FROM requests_readable")
     assert (row["amount"], row["amount_answered"], row["left_before"]) == (None, None, None)
     assert (row["transaction_of"], row["approved_by"]) == ("ORD1", None)
+
+
+# --- what one person's page shows
+
+
+def test_what_one_person_asked_for_and_what_ended_lately_is_found_newest_first(desk: Desk) -> None:
+    """Each final state and each open one, of two people; with bounds, and read by the index of time alone."""
+    made = [
+        put_in(desk.store, state, number, requester=requester)
+        for number, (state, requester) in enumerate(itertools.product(State, (ALICE, BOB)), 1)
+    ]
+    mine = [request for request in made if request.requester == ALICE]
+    by_time = sorted(made, key=lambda request: request.state_at, reverse=True)
+    found = desk.store.open_of(ALICE)
+    assert {request.id for request in found} == {request.id for request in mine if request.is_open}
+    assert [r.created_at for r in found] == sorted((r.created_at for r in found), reverse=True)
+    for others in (False, True):
+        ended = desk.store.ended_since(LONG_AGO, 100, requester=ALICE, others=others)
+        wanted = {r.id for r in by_time if not r.is_open and (r.requester != ALICE) == others}
+        assert {request.id for request in ended} == wanted
+        assert [r.state_at for r in ended] == sorted((r.state_at for r in ended), reverse=True)
+        assert desk.store.ended_since(LONG_AGO, 2, requester=ALICE, others=others) == ended[:2]
+        assert desk.store.ended_since(FAR_OFF, 100, requester=ALICE, others=others) == []
+    plan = desk.store.rows(
+        "EXPLAIN QUERY PLAN SELECT * FROM requests WHERE state_at >= '2026' AND +state NOT IN ('pending')"
+        " AND +requester <> 'U' ORDER BY state_at DESC LIMIT 5"
+    )
+    assert [step["detail"] for step in plan] == ["SEARCH requests USING INDEX requests_by_time (state_at>?)"]
+
+
+def test_approvals_that_stand_are_told_of_what_is_pending_alone(desk: Desk) -> None:
+    waiting, other = put_in(desk.store, State.PENDING, 1), put_in(desk.store, State.PENDING, 2)
+    for request, person in ((waiting, CEM), (waiting, BOB), (other, BOB)):
+        yes(desk, request, person)
+    desk.store.take_back_approval(waiting, BOB, desk.store.now())
+    desk.store.move(other, State.REJECTED, actor=CEM)
+    assert desk.store.approvals_of_pending() == {waiting.id: [CEM]}
 
 
 # --- time

@@ -118,6 +118,31 @@ def test_arming_makes_a_new_job_or_moves_its_time(work: Work) -> None:
     assert taken(work).payload == {"number": 1}
 
 
+def test_ensuring_leaves_alone_what_waits_and_has_done_again_what_does_not(work: Work) -> None:
+    """So a job that was put off because Slack said so is not brought forward by the next change."""
+    work.ensure("key", "a", {"number": 1}, due_at=FAR_OFF)
+    work.ensure("key", "a", {"number": 2})
+    assert work.take(["a"], 10) == []
+    work.arm("key", "a", {})
+    job = taken(work)
+    work.ensure("key", "a", {})  # under way: once more afterwards
+    work.ensure("key", "a", {}, due_at=FAR_OFF)
+    work.finish(job)
+    again = taken(work)
+    work.finish(again)
+    assert work.take(["a"], 10) == []
+    work.ensure("key", "a", {})  # done: once more
+    assert taken(work).payload == {"number": 1}
+
+
+def test_facts_are_found_by_how_their_names_begin(work: Work) -> None:
+    """A sign of SQL's patterns in it is no pattern."""
+    for name in ("home:U1", "home:U2", "homes", "home%", "other:U1"):
+        work.set_fact(name, {"name": name})
+    assert work.facts("home:") == {"U1": {"name": "home:U1"}, "U2": {"name": "home:U2"}}
+    assert work.facts("home%") == {"": {"name": "home%"}}
+
+
 def test_arming_what_is_done_has_it_done_again(work: Work) -> None:
     work.arm("key", "a", {})
     work.finish(taken(work))
