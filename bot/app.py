@@ -34,6 +34,7 @@ from bot import processes, routes, webhook
 from bot.acquaintance import Acquaintance, CannotStart
 from bot.credentials import Credentials, SlackClient, Verification, revealed
 from bot.executing import Executing
+from bot.homes import Homes
 from bot.log import recorded
 from bot.marker import DATABASE, Marker
 from bot.parts import Given, put_together
@@ -127,6 +128,7 @@ class Bot:
     people: People
     tasks: Tasks
     executing: Executing
+    homes: Homes
     worker: Worker
     slack: AsyncApp
     ottu: ottu.Client
@@ -170,6 +172,7 @@ class Bot:
             parts.people,
             parts.tasks,
             parts.executing,
+            parts.homes,
             parts.worker,
             slack,
             gateway,
@@ -201,6 +204,7 @@ class Bot:
                     asyncio.create_task(self.worker.run()),
                     asyncio.create_task(self._look_after()),
                     asyncio.create_task(self.policies.watch(self.store, self.work, self.people)),
+                    asyncio.create_task(self.homes.watch()),
                 ]
                 await asyncio.wait([asyncio.create_task(stop.wait()), *background[1:]], return_when=FIRST_COMPLETED)
                 log.info("stopping", extra={"facts": {}})

@@ -329,6 +329,10 @@ class Delivery:
         )
         return str(answer["ts"])
 
+    async def publish(self, user: str, view: dict[str, Any]) -> None:
+        """Show one person's App Home. Raises as `post` does."""
+        await self._call("views_publish", user_id=user, view=view)
+
     async def _call(self, method: str, **arguments: Any) -> Any:
         try:
             return await getattr(self.client, method)(**arguments)

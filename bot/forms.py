@@ -18,15 +18,22 @@ from slack_sdk.models.views import View
 from approvals.sentences import forms as words
 from bot.words import cut
 
+HOME = "home"  # in the place of a channel: opened from App Home; then `ts` is whose
+
 
 @dataclass(frozen=True)
 class Place:
-    """Which card a form was opened from."""
+    """Which card a form was opened from, or whose App Home."""
 
     request_id: str
     digest: str
     channel: str
     ts: str
+
+    @property
+    def as_payload(self) -> dict[str, str]:
+        """The same, as a click there says it."""
+        return {"home": self.ts} if self.channel == HOME else {"channel": self.channel, "ts": self.ts}
 
 
 def _form(callback_id: str, title: str, submit: str, what: str, place: Place, inputs: list[InputBlock]) -> View:

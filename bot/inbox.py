@@ -22,6 +22,7 @@ from approvals.work import Job, Work
 from bot import answers, commands, request_form
 from bot.delivery import Delivery
 from bot.details import Known, details
+from bot.homes import wake
 from bot.inquire import Inquirer
 from bot.people import People, SlackDown
 from bot.shown import Offer
@@ -294,10 +295,14 @@ class Inbox:
         return None
 
     def _check_place(self, job: Job, request: Request) -> None:
-        """A click counts from the card's own channel and message, and from our own app."""
+        """A click counts from the card's own channel and message, or from the clicker's own App Home; our own app's."""
         known_app = (self.work.fact(APP) or {}).get("id")
         if not known_app or job.payload.get("app") != known_app:
             raise Refusal(deciding.ANOTHER_APP, kind="foreign_app")
+        if (owner := job.payload.get("home")) is not None:
+            if owner != job.payload["user"]:
+                raise Refusal(deciding.ANOTHER_HOME, kind="wrong_place")
+            return
         card = self.work.card(request.id)
         if card is not None and card.ts is None:
             raise SlackDown("the card is being posted", 0.2)
@@ -310,7 +315,10 @@ class Inbox:
     def _decide(self, job: Job, wanted: str, decide: Callable[[], Answer | None], named: str | None = None) -> None:
         try:
             with self.store.transaction():
+                head = self.store.head()
                 answer = decide()
+                if self.store.head() != head:
+                    wake(self.work, str(job.payload["user"]))
                 if answer is not None:
                     self._answer(job, answer)
                 self.work.finish(job)

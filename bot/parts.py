@@ -20,6 +20,7 @@ from approvals.store import Store
 from approvals.work import Job, Work
 from bot.delivery import CardStanding, Delivery
 from bot.executing import Executing
+from bot.homes import Homes
 from bot.inbox import Inbox
 from bot.inquire import Inquirer
 from bot.marker import Marker
@@ -54,6 +55,7 @@ class Parts:
     people: People
     tasks: Tasks
     executing: Executing
+    homes: Homes
     worker: Worker
     delivery: Delivery
 
@@ -84,6 +86,7 @@ def put_together(
     )
     executing = Executing(execution, closing, reader, Patience(given.own_clock), marker, given.others)
     tasks = Tasks(service=service, execution=execution, reader=reader, people=people, delivery=delivery)
+    homes = Homes(service=service, execution=execution, people=people, delivery=delivery)
     inbox = Inbox(
         service=service,
         execution=execution,
@@ -95,12 +98,12 @@ def put_together(
     )
     worker = Worker(
         work,
-        tasks.lanes(inbox, executing, lambda: in_force.now.timing.parallel),
+        tasks.lanes(inbox, executing, homes, lambda: in_force.now.timing.parallel),
         gave_up=_gave_up(store, delivery),
         uniform=given.uniform,
         idle_seconds=given.idle_seconds,
     )
-    return Parts(people, tasks, executing, worker, delivery)
+    return Parts(people, tasks, executing, homes, worker, delivery)
 
 
 def _gave_up(store: Store, delivery: Delivery) -> Callable[[Job], None]:

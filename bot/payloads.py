@@ -23,8 +23,8 @@ VIEWS_OPEN_SECONDS = 2.0
 
 
 def key_of(kind: str, body: Mapping[str, Any]) -> str:
-    """What makes a payload one: its `trigger_id`; else a digest of all of it."""
-    trigger = body.get("trigger_id")
+    """What makes a payload one: its `trigger_id`, or an event's id; else a digest of all of it."""
+    trigger = body.get("trigger_id") or body.get("event_id")
     return _key(kind, str(trigger) if trigger else json.dumps(body, sort_keys=True, default=str))
 
 
@@ -69,6 +69,7 @@ def click(body: Mapping[str, Any]) -> dict[str, Any]:
         "value": action.get("value") or chosen.get("value") or "",
         "channel": (body.get("channel") or {}).get("id") or container.get("channel_id"),
         "ts": (body.get("message") or {}).get("ts") or container.get("message_ts"),
+        "home": home_of(body),
         **who(body),
     }
 
@@ -80,6 +81,12 @@ def open_form(client: AsyncWebClient, work: Work, body: Mapping[str, Any], view:
     """Open a form as a task: nothing durable hangs on it. `otherwise`: what to say where it cannot be opened; None
     where the acknowledgement has said so already."""
     _in_background(_open(client, work, body, view, otherwise))
+
+
+def home_of(body: Mapping[str, Any]) -> str | None:
+    """Whose App Home was clicked in, as we wrote into it when we published it; None where it was none."""
+    view = body.get("view")
+    return str(view.get("private_metadata")) if isinstance(view, Mapping) and view.get("type") == "home" else None
 
 
 def write_click(work: Work, body: Mapping[str, Any]) -> None:

@@ -34,6 +34,11 @@ class SlackDown(Exception):
         super().__init__(why)
         self.seconds = seconds
 
+    @property
+    def is_throttled(self) -> bool:
+        """Has Slack said that there were too many calls of this method?"""
+        return str(self) == "ratelimited"
+
 
 class People:
     """The people and groups of the workspace that the bot is installed in, kept for at most 60 seconds.

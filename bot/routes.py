@@ -8,13 +8,16 @@ guarded move in `approvals.store`. Then `worker` → `executing.execute` (claim)
 
 from __future__ import annotations
 
+import re
+
 from slack_bolt.async_app import AsyncApp
 
-from bot import asking, listeners
+from bot import asking, home, listeners
 from bot.request_form import CALLBACK
 
 COMMAND = "/ottu"
 BUTTONS = ("approve", "unapprove", "details", "withdraw", "resend")  # written to the inbox as they are
+EVENTS = ("app_home_opened",)
 FORM_BUTTONS = ("reject", "close")  # open a form first
 GLOBAL_SHORTCUT, MESSAGE_SHORTCUT = "new_request", "request_from_message"
 
@@ -32,3 +35,6 @@ def register(app: AsyncApp) -> None:
         app.action(action)(listeners.on_form_button)
     app.view("reject_form")(listeners.on_reject_form)
     app.view("close_form")(listeners.on_close_form)
+    app.action(re.compile(f"^{home.TURN}_"))(listeners.on_home_page)
+    for event in EVENTS:
+        app.event(event)(listeners.on_home_opened)

@@ -12,6 +12,7 @@ from approvals.work import Job, Work
 from bot import answers, results
 from bot.delivery import Delivery
 from bot.executing import Executing
+from bot.homes import Homes
 from bot.inbox import Inbox
 from bot.people import People
 from bot.reader import Later, Reader
@@ -36,7 +37,7 @@ class Tasks:
         self.store: Store = service.store
         self.work: Work = service.work
 
-    def lanes(self, inbox: Inbox, executing: Executing, parallel: Callable[[], int]) -> list[Lane]:
+    def lanes(self, inbox: Inbox, executing: Executing, homes: Homes, parallel: Callable[[], int]) -> list[Lane]:
         """Which kinds of jobs there are, who does them, and how many at once."""
         return [
             Lane("inbox", {"command": inbox.on_command, "click": inbox.on_click, "webhook": self.webhook}, 16),
@@ -49,6 +50,7 @@ class Tasks:
             Lane("card", {"card": self.delivery.card, "link": self.delivery.link}, 4),
             Lane("notice", {"notice": self.delivery.notice, "alarm": self.delivery.alarm, "head": self.head}, 4),
             Lane("answer", {"answer": self.delivery.answer}, 8),
+            Lane("home", {"home_opened": homes.opened, "home": homes.publish}, 2),
             Lane("timer", {"expire": self.expire, "lapse": self.lapse, "probe": self.probe, "remind": self.remind}, 4),
         ]
 

@@ -45,9 +45,7 @@ def card(facts: Facts) -> Message:
     blocks: list[Block] = [
         HeaderBlock(text=PlainTextObject(text=cut(f"{SYMBOLS[request.state]} {title(request)}", 150), emoji=False)),
         SectionBlock(text=MarkdownTextObject(verbatim=True, text=standing(facts))),
-        SectionBlock(
-            fields=[MarkdownTextObject(verbatim=True, text=f"*{label}*\n{value}") for label, value in figures(request)]
-        ),
+        SectionBlock(fields=figure_fields(request)),
     ]
     if facts.done_before and request.state in {State.PENDING, State.APPROVED}:
         blocks.append(SectionBlock(text=MarkdownTextObject(verbatim=True, text=repetition(request, facts.done_before))))
@@ -145,6 +143,11 @@ def _doubt(request: Request, doubt: Doubt) -> str:
     return cards.looks_later(until=moment(doubt.looks_at) if doubt.looks_at else None)
 
 
+def figure_fields(request: Request) -> list[MarkdownTextObject]:
+    """What was read of the transaction, as the fields of a section: what the digest of a button covers."""
+    return [MarkdownTextObject(verbatim=True, text=f"*{label}*\n{value}") for label, value in figures(request)]
+
+
 def _small_print(facts: Facts) -> str:
     request, last = facts.request, facts.last
     return cards.small_print(
@@ -157,27 +160,36 @@ def _small_print(facts: Facts) -> str:
     )
 
 
-def _button(request: Request, action: str, text: str, **more: Any) -> ButtonElement:
+def button(request: Request, action: str, text: str, **more: Any) -> ButtonElement:
+    """A button that names its request, and the digest of what is shown beside it."""
     return ButtonElement(action_id=action, text=text, value=f"{request.id}:{request.digest}", **more)
 
 
+def decision_buttons(request: Request) -> list[ButtonElement]:
+    """Approve, which asks again and repeats the amount; and Reject, which asks why."""
+    return [
+        button(request, "approve", cards.APPROVE, style="primary", confirm=_confirm(request, cards.APPROVE, "")),
+        button(request, "reject", cards.REJECT, style="danger"),
+    ]
+
+
+def withdraw_button(request: Request) -> ButtonElement:
+    """For the requester; it asks again."""
+    return button(request, "withdraw", cards.WITHDRAW, confirm=_confirm(request, cards.WITHDRAW, cards.TAKE_BACK))
+
+
 def _buttons(request: Request, doubt: Doubt | None) -> list[ButtonElement]:
-    asks = _confirm(request, cards.WITHDRAW, cards.TAKE_BACK)
-    withdraw = _button(request, "withdraw", cards.WITHDRAW, confirm=asks)
-    details = _button(request, "details", cards.DETAILS)
+    details, withdraw = button(request, "details", cards.DETAILS), withdraw_button(request)
     if request.state is State.PENDING:
-        buttons = [
-            _button(request, "approve", cards.APPROVE, style="primary", confirm=_confirm(request, cards.APPROVE, "")),
-            _button(request, "reject", cards.REJECT, style="danger"),
-        ]
+        buttons = decision_buttons(request)
         if (request.approvals_needed or 0) > 1:
-            buttons.append(_button(request, "unapprove", cards.UNAPPROVE))
+            buttons.append(button(request, "unapprove", cards.UNAPPROVE))
         return [*buttons, details, withdraw]
     if request.state is State.APPROVED:
         return [details, withdraw]
     if request.state in {State.UNKNOWN, State.QUEUED}:
-        resend = _button(request, "resend", cards.RESEND, confirm=_confirm(request, cards.SEND_AGAIN, ""))
-        close = _button(request, "close", cards.CLOSE)
+        resend = button(request, "resend", cards.RESEND, confirm=_confirm(request, cards.SEND_AGAIN, ""))
+        close = button(request, "close", cards.CLOSE)
         return [*([resend] if doubt and doubt.offers_resend else []), close, details]
     return [details]
 

@@ -72,7 +72,6 @@ async def _stop_with_parent(stop: asyncio.Event, parent: int) -> None:
 
 def seed_people(slack: Slack) -> None:
     """The people and channels of which the demo and its policy speak."""
-    slack.state.home_tab_enabled = False  # as the bot's manifest has it
     people = {"U01ALICE": "Alice", "U02BOB": "Bob", "U03CEM": "Cem"}
     for user, name in people.items():
         slack.add_person(user, name)

@@ -31,6 +31,7 @@ SCOPES_OF_METHODS: dict[str, set[str]] = {
     "conversations_history": {"channels:history", "groups:history"},
     "conversations_replies": {"channels:history", "groups:history"},
     "views_open": set(),
+    "views_publish": set(),
     "apps_connections_open": set(),  # with the app-level token
 }
 SCOPES_OF_FEATURES = {"commands"}  # slash commands and shortcuts need it, no method does
@@ -70,6 +71,12 @@ def test_the_shortcuts_of_the_manifest_are_those_of_the_routes_the_help_and_the_
     slack = slack_state.State("http://127.0.0.1:1")
     assert {**slack.shortcuts, **slack.message_shortcuts} == dict(shortcuts.values())
     assert all(len(one["name"]) <= SHORTCUT_NAME_MOST for one in MANIFEST["features"]["shortcuts"])
+
+
+def test_app_home_is_there_and_every_event_that_is_sent_has_its_listener() -> None:
+    """And none is asked for that nobody reads: `app_home_opened` needs no scope."""
+    assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is True
+    assert tuple(MANIFEST["settings"]["event_subscriptions"]["bot_events"]) == routes.EVENTS
 
 
 def test_what_slack_must_not_do_for_us_is_switched_off() -> None:

@@ -79,6 +79,7 @@ def say_why(*, request_id: str) -> str:
 OLD_CARD = "That button is of an older card. Use the buttons of the card in the channel."
 TOO_SLOW = "That took too long to reach the bot, so it does not count. Press again."
 NO_SUCH_ACTION = "This button belongs to no action that the bot knows."
+ANOTHER_HOME = "That button belongs to somebody else's Home. Open your own, and press it there."
 ANOTHER_APP = "That button belongs to another app."
 
 

@@ -181,6 +181,20 @@ def states(world: World) -> list[str]:
     return sorted(request.state.value for request in world.requests())
 
 
+async def test_app_home_is_followed_after_a_kill(tmp_path: Path) -> None:
+    """Whoever opened it before sees what happens afterwards, and what they press there counts."""
+    async with a_process(tmp_path) as (world, process):
+        await world.slack.open_home(BOB)
+        await world.sees_home(BOB, "Nothing waits for you")
+        await process.kill()
+        await process.start()
+        request = await world.ask()
+        await world.sees_home(BOB, f"decision:{request.id}")
+        await world.press_home(BOB, "approve", request.id)
+        await world.reaches(State.SUCCEEDED)
+        await world.sees_home(BOB, f"{request.id}> · Done")
+
+
 @MODES
 async def test_a_click_while_the_bot_is_down_is_refused_by_slack(tmp_path: Path, mode: str) -> None:
     """The person sees that it failed, and nothing of it happens later; pressed again, it counts."""

@@ -128,6 +128,28 @@ class World:
         card = card or self.card()
         return await self.slack.click(user, card.channel, card.ts, action, **overrides)
 
+    async def open_home(self, user: str) -> str:
+        """Open App Home, and wait until it is filled; all that it shows."""
+        before = self.running.homes.visit(user).asked_at
+        ack = await self.slack.open_home(user)
+        assert ack.ok
+        await self.until(lambda: (visit := self.running.homes.visit(user)).asked_at > before and not visit.is_asked)
+        return self.home_text(user)
+
+    async def press_home(self, user: str, action: str, request_id: str, **overrides: Any) -> Ack:
+        """Press a button of a request on one's own App Home."""
+        blocks = self.slack.state.homes[user].blocks
+        block_id = next(
+            (
+                block["block_id"]
+                for block in blocks
+                for element in [*block.get("elements", ()), block.get("accessory") or {}]
+                if element.get("action_id") == action and block["block_id"].endswith(f":{request_id}")
+            ),
+            None,
+        )
+        return await self.slack.click_home(user, action, **{"block_id": block_id, **overrides})
+
     async def ask(self, text: str = "refund ORD123 5.000", user: str = ALICE) -> Request:
         """Type a command and wait for its card; the request."""
         before = {request.id for request in self.requests()}
@@ -223,6 +245,26 @@ class World:
     def card_text(self, request_id: str | None = None) -> str:
         """All that a card shows, as text."""
         return json.dumps(self.card(request_id).blocks, ensure_ascii=False)
+
+    def home_text(self, user: str) -> str:
+        """All that a person's App Home shows, as text; nothing where it was never filled."""
+        home = self.slack.state.homes.get(user)
+        return json.dumps(home.blocks, ensure_ascii=False) if home else ""
+
+    async def sees_home(self, user: str, *texts: str, without: tuple[str, ...] = ()) -> str:
+        """Wait until all of that is on the person's App Home, and nothing of `without`."""
+
+        def shown() -> bool:
+            text = self.home_text(user)
+            return all(one in text for one in texts) and not any(one in text for one in without)
+
+        await self.until(shown)
+        return self.home_text(user)
+
+    def homes_published(self, user: str) -> list[float]:
+        """When the person's App Home was published, as far as Slack took it."""
+        calls = [call for call in self.slack.state.calls if call.method == "views.publish" and not call.error]
+        return [call.at for call in calls if call.arguments["user_id"] == user]
 
     async def readyz(self) -> tuple[int, dict[str, bool]]:
         """What the bot says to whoever watches it."""

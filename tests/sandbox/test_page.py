@@ -338,3 +338,26 @@ async def test_every_text_can_be_read(browser: Browser, tmp_path: Path, colors: 
         await window.press("Reject")
         await expect(window.dialog).to_be_visible()
         assert await window.page.evaluate(FAINT_TEXTS, CONTRAST_LEAST) == []
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_bob_approves_in_his_home(browser: Browser, tmp_path: Path, size: tuple[int, int]) -> None:
+    """He opens the tab, confirms the amount, and sees there what became of it; Alice sees hers."""
+    async with a_window(browser, tmp_path, size) as window:
+        await window.world.ask("refund ORD123 5.000 damaged in transit")
+        await window.be("Bob")
+        await window.page.get_by_role("button", name="Home", exact=True).click()
+        await window.sees("1 for you to decide", "Refund 5.000 KWD · ORD123", "asked by @Alice", "damaged in transit")
+        await window.sees("Left to refund", "20.000 KWD")
+        await window.check()
+        assert await window.page.evaluate(FAINT_TEXTS, CONTRAST_LEAST) == []
+        await window.press("Approve")
+        await expect(window.dialog).to_contain_text("Refund 5.000 KWD · ORD123")
+        assert window.world.nothing_done()  # the first press only asks
+        await window.press("Approve 5.000 KWD")
+        await window.sees("Nothing waits for you", "Done")
+        assert window.world.moved() == [("refund", "ORD123", "5.000", "KWD")]
+
+        await window.be("Alice")
+        await window.page.get_by_role("button", name="Home", exact=True).click()
+        await window.sees("Your requests (1)", "Done")
