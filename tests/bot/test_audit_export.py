@@ -29,6 +29,7 @@ from bot.settings import AuditSettings
 from tests.approvals.factories import KEY, Desk, open_desk
 from tests.approvals.records import ARABIC, EVIDENCE, FORMULA, Names, a_record
 from tests.bot.world import read_rows
+from tests.measured import measured
 
 
 @pytest.fixture
@@ -242,7 +243,7 @@ def test_told_to_stop_half_way_it_leaves_nothing(desk: Desk, tmp_path: Path, num
             desk.store.record("alarm", "bot", data={"why": "x" * 100, "number": seq})
     process = subprocess.Popen(
         [sys.executable, "-m", "bot", "audit", "export", "--format", "csv", "--to", "out"],
-        env={"DATABASE_URL": f"sqlite:///{desk.path}", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**measured(), "DATABASE_URL": f"sqlite:///{desk.path}", "PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     )

@@ -27,6 +27,7 @@ from bot.settings import AuditSettings
 from bot.stream import BATCH_EVENTS, stream_record
 from tests.approvals.factories import KEY, Desk, open_desk
 from tests.approvals.records import a_record
+from tests.measured import measured
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "event.schema.json").read_text(encoding="utf-8"))
@@ -227,7 +228,7 @@ async def streaming(desk: Desk, *words: str, **how: Any) -> AsyncIterator[asynci
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bot", "audit", "stream", *words),
-        env={"DATABASE_URL": f"sqlite:///{desk.path}", "PYTHONPATH": str(ROOT)},
+        env={**measured(), "DATABASE_URL": f"sqlite:///{desk.path}", "PYTHONPATH": str(ROOT)},
         cwd=desk.path.parent,
         **{"stdout": PIPE, "stderr": PIPE, "limit": 2**20} | how,
     )

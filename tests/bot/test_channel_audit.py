@@ -19,6 +19,7 @@ from bot.channel_messages import EMOJI
 from bot.words import SYMBOLS
 from tests.bot.channels import audited, begun, card_of
 from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, World, a_world, with_timing
+from tests.measured import measured
 
 ROOT = Path(__file__).parents[2]
 NOT_REACHED = "older than the oldest message that was reached"
@@ -210,7 +211,7 @@ def run(world: World, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "bot", "audit", "channel", "--fresh", "0", *arguments],
         cwd=world.folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **world.variables},
+        env={**measured(), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **world.variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -16,6 +16,7 @@ from bot import doctor
 from bot.policies import read_policy
 from sandbox.serving import serve
 from tests.bot.world import ALICE, BOB, CEM, GEN, KEY, POLICY, World, a_world
+from tests.measured import measured
 
 UNKNOWN = '{"detail": "Not found."}'
 SCOPES = set(doctor.SCOPES)
@@ -197,7 +198,7 @@ async def test_the_commands_and_their_exit_status(
         "-m",
         "bot",
         *arguments,
-        env={**idle.variables, "OTTU_API_KEY": key},
+        env={**measured(), **idle.variables, "OTTU_API_KEY": key},
         cwd=Path(__file__).parents[2],
         stdout=asyncio.subprocess.PIPE,
     )

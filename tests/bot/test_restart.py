@@ -17,6 +17,7 @@ import pytest
 from approvals.request import State
 from sandbox.ottu_book import PAYER
 from tests.bot.world import ALICE, BOB, CEM, KEY, POLICY, World, a_world, with_timing
+from tests.measured import measured
 
 HERE = Path(__file__).parents[2]
 MODES = pytest.mark.parametrize("mode", ["socket", "http"])
@@ -97,7 +98,7 @@ async def begin(world: World, *, through: Sequence[str] = (), **environment: str
         "-m",
         "bot",
         "run",
-        env={**world.variables, "PYTHONPATH": str(HERE), **environment},
+        env={**measured(), **world.variables, "PYTHONPATH": str(HERE), **environment},
         cwd=world.folder,
         stderr=asyncio.subprocess.PIPE,
     )

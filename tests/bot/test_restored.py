@@ -13,6 +13,7 @@ import pytest
 from approvals.request import State
 from bot.marker import SUFFIX
 from tests.bot.world import ALICE, BOB, CEM, World
+from tests.measured import measured
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,7 +132,7 @@ async def run(world: World, *arguments: str, answer: str = "") -> tuple[int | No
         "-m",
         "bot",
         *arguments,
-        env=world.variables,
+        env={**measured(), **world.variables},
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ottu.client import _certificates
+from tests.measured import unmeasured
 from tests.proofs.crash_oracles import broken
 from tests.proofs.crash_play import STUCK, Play
 from tests.proofs.crash_trial import Stage, Trial, Tried, a_stage
@@ -76,6 +77,7 @@ async def a_lane(seats: int, folder: Path, tree: Path) -> AsyncIterator[Lane]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=tree,
+        env=unmeasured(),
         limit=LINE_BYTES,
     )
     lane = Lane(process)

@@ -9,7 +9,6 @@ and fail after it; a change that survives fails the run. This is what makes the 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.measured import unmeasured
 from tests.proofs.figures import Figures
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def copy_tree(target: Path) -> Path:
 def pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run tests in a copy of the tree, until the first that fails. One that hangs has failed, too."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=line", *tests]
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = unmeasured() | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         return subprocess.run(  # noqa: S603 - our own tests
             command, cwd=tree, env=environment, capture_output=True, text=True, timeout=TEST_SECONDS, check=False
