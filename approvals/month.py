@@ -50,7 +50,3 @@ class Month:
     def days(self) -> tuple[str, ...]:
         """Its days as stored times begin: `2026-11-01` …"""
         return tuple(f"{self}-{day:02}" for day in range(1, calendar.monthrange(self.year, self.number)[1] + 1))
-
-    def contains(self, at: str | None) -> bool:
-        """Is a stored time in it?"""
-        return at is not None and self.start <= at < self.end

@@ -155,10 +155,8 @@ def read_figures(store: Store, month: Month) -> Figures:
     waits = store.approval_waits(month.start, month.end)
     figures.approval_times = ApprovalTimes(tuple(sorted(seconds_between(*wait) for wait in waits)))
     for state, found in ((State.UNKNOWN, figures.unknown), (State.QUEUED, figures.queued)):
-        for request_id in store.ever_in(state, before=month.end):
-            request = store.get(request_id)
-            if request is not None:
-                found.extend(_within(month, spells(request, store.events(request_id), state)))
+        for request in filter(None, map(store.get, store.ever_in(state, before=month.end))):
+            found.extend(_within(month, spells(request, store.events(request.id), state)))
         found.sort(key=lambda spell: (spell.began_at, spell.request.id))
     return figures
 

@@ -103,3 +103,56 @@ def test_two_processes_may_make_the_database_at_once(tmp_path: Path) -> None:
     store = Store(sqlite.open_database(path), ChainKey())
     assert put_in(store, State.PENDING).version == 2
     store.database.close()
+
+
+# --- what became of the files
+
+
+def a_database(folder: Path) -> Path:
+    """One with a request in it, closed."""
+    desk = open_desk(folder)
+    put_in(desk.store, State.PENDING)
+    desk.store.database.close()
+    return folder / "bot.db"
+
+
+def test_a_damaged_file_is_found_before_anything_is_decided_by_it(tmp_path: Path) -> None:
+    """One page is garbage, as a dying disk leaves it. Whole, the same file is sound."""
+    path = a_database(tmp_path)
+    with closing(sqlite3.connect(path)) as plain:
+        (number,) = plain.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'approvals'").fetchone()
+        (page_bytes,) = plain.execute("PRAGMA page_size").fetchone()
+    database = sqlite.open_database(path)
+    sqlite.check_sound(database)
+    database.close()
+    with path.open("r+b") as file:
+        file.seek((number - 1) * page_bytes)
+        file.write(b"\xff" * page_bytes)
+    database = sqlite.open_database(path)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        sqlite.check_sound(database)
+    database.close()
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_moved_or_replaced_is_noticed(desk: Desk, ending: str, replaced: bool) -> None:
+    """SQLite itself would go on writing to the file that has no name any more."""
+    desk.store.check_in_place()
+    path = Path(f"{desk.path}{ending}")
+    path.rename(f"{path}.elsewhere")
+    if replaced:
+        path.write_bytes(b"another one")
+    with pytest.raises(sqlite3.OperationalError, match="moved or deleted" + (", and there is another" * replaced)):
+        desk.store.check_in_place()
+
+
+def test_what_stood_in_a_log_that_was_deleted_is_saved(desk: Desk, tmp_path: Path) -> None:
+    """Only the connection that wrote it has it yet: it is brought into the file, and found there."""
+    request = put_in(desk.store, State.PENDING)
+    Path(f"{desk.path}-wal").unlink()
+    sqlite.rescue(desk.store.database)
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(desk.path.read_bytes())
+    with closing(sqlite3.connect(copy)) as plain:
+        assert plain.execute("SELECT id FROM requests").fetchall() == [(request.id,)]

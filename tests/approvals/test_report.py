@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from approvals.alarms import raise_alarm
 from approvals.closing import Closing
 from approvals.doubts import Send, Way, spells
 from approvals.month import Month
@@ -199,6 +200,15 @@ def test_an_unknown_that_two_people_close(desk: Desk, closing: Closing) -> None:
     assert spell_of(desk, request) == (Way.TWO_PEOPLE, State.FAILED, *said)
     figures = this_month(desk)
     assert (figures.persons[CEM].closed, figures.persons[BOB].closed) == (1, 1)
+
+
+def test_what_is_only_written_down_beside_it_takes_no_proposal_back(desk: Desk, closing: Closing) -> None:
+    """An alarm or a refused attempt moves no row, so that the second person is still the one who is waited for."""
+    request = an_unknown(desk)
+    closing.close(request.id, CEM, "failed", "dashboard, 10:00", MEMBERS, may_fail=True)
+    raise_alarm(desk.store, desk.work, "Somebody must look.", {}, request.id)
+    (spell,) = this_month(desk).unknown
+    assert (spell.ended_at, spell.proposed_by) == (None, CEM)
 
 
 def test_a_queued_one_that_is_put_back_from_a_copy(desk: Desk) -> None:
