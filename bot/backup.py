@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from approvals.execution import Execution
@@ -82,12 +83,9 @@ def _adopt(settings: Settings, store: Store, policy: Policy, why: str) -> None:
 
 def _check(source: Path) -> None:
     try:
-        connection = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-        try:
+        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection:
             intact = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             connection.execute("SELECT 1 FROM requests LIMIT 1").fetchone()
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise CannotStart(f"{source} is no database of this bot: {error}") from None
     if intact != "ok":
@@ -112,12 +110,8 @@ def _check_nobody_runs(settings: Settings) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    reading, writing = sqlite3.connect(source), sqlite3.connect(target)
-    try:
+    with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(target)) as writing:
         reading.backup(writing)
-    finally:
-        reading.close()
-        writing.close()
 
 
 def _put_back(source: Path, path: Path) -> None:
