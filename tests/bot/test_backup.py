@@ -33,6 +33,11 @@ def states(database: Path) -> list[str]:
         return [state for (state,) in connection.execute("SELECT state FROM requests")]
 
 
+def forget_markers(folder: Path) -> None:
+    for marker in folder.glob(f"*{SUFFIX}"):
+        marker.unlink()
+
+
 # --- backup
 
 
@@ -73,8 +78,7 @@ async def test_where_nobody_can_be_asked_nothing_is_done(ended: World, tmp_path:
 
 async def test_a_database_that_was_put_in_place_by_hand_is_adopted(ended: World, tmp_path: Path) -> None:
     """Carried to a new machine, without its markers: named as a restore before the bot starts, not found out by it."""
-    for marker in tmp_path.glob(f"*{SUFFIX}"):
-        marker.unlink()
+    forget_markers(tmp_path)
     assert restore(ended.settings, None, sure=True) == 0
     await ended.start()
     request = await ended.reaches(State.UNKNOWN)
@@ -107,4 +111,4 @@ async def test_a_copy_is_put_where_nothing_was(ended: World, tmp_path: Path) -> 
     ended.environment["DATABASE_URL"] = f"sqlite:///{tmp_path / 'new.db'}"
     assert restore(ended.settings, tmp_path / "copy.db", sure=True) == 0
     assert states(tmp_path / "new.db") == ["unknown"]
-    assert not list(tmp_path.glob("new.db.before-restore*"))
+    assert not (tmp_path / "new.db.before-restore-1").exists()

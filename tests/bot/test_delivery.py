@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from approvals.request import State
-from tests.bot.world import ALICE, BOB, CEM, GEN, World, a_world
+from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, World, a_world
 
 # Slack says no, or nothing, and nothing was posted; with the last, the message is there and the answer is lost.
 FAULTS = ["ratelimited", "500", "internal_error", "hang", "drop_after"]
@@ -198,3 +198,71 @@ async def test_the_bot_starts_while_slack_is_down(tmp_path: Path) -> None:
         assert time.monotonic() - begun > 0.9
         await world.approved()
         await world.reaches(State.SUCCEEDED)
+
+
+# --- what is not worth waiting for, and what is
+
+
+async def test_without_a_permanent_link_lists_show_the_request_all_the_same(world: World) -> None:
+    world.slack.fault("chat.getPermalink", "channel_not_found")
+    request = await world.ask()
+    await world.quiet()
+    await world.type(CEM, "pending")
+    assert request.id in await world.told_something(CEM, request.id)
+
+
+async def test_an_alarm_waits_for_its_channel(world: World) -> None:
+    """The audit channel is archived: the alarm is told once it is open again, and only once."""
+    channel = world.slack.state.channels[AUDIT]
+    channel.is_archived = True
+    world.ottu.fault("unauthorized")
+    await world.approved()
+    await world.reaches(State.FAILED)
+    await world.quiet()
+    channel.is_archived = False
+    await world.until(lambda: world.slack.messages(AUDIT), hurry=("alarm",))
+    await world.quiet()
+    assert ["Alarm" in message.text for message in world.slack.messages(AUDIT)] == [True]
+
+
+async def test_a_reminder_waits_for_its_channel(world: World) -> None:
+    await world.ask()
+    await world.quiet()
+    channel = world.slack.state.channels[GEN]
+    channel.is_archived = True
+    world.hurry("remind")
+    await world.quiet()
+    before = len(world.slack.messages(GEN))
+    channel.is_archived = False
+    await world.until(lambda: len(world.slack.messages(GEN)) > before, hurry=("remind",))
+
+
+# --- before its time
+
+
+async def test_a_timer_that_rings_early_ends_nothing(world: World) -> None:
+    """The database decides whether the time is over: a job that is due too early waits on."""
+    await world.ask()
+    world.hurry("expire")
+    await world.quiet()
+    assert world.request().state is State.PENDING
+    await paused_approval(world)
+    world.hurry("lapse")
+    await world.quiet()
+    assert world.request().state is State.APPROVED
+
+
+async def paused_approval(world: World) -> None:
+    await world.type(CEM, "pause")
+    await world.told_something(CEM, "Paused")
+    await world.press(BOB, "approve")
+    await world.reaches(State.APPROVED)
+
+
+async def test_a_queued_refund_is_not_overdue_before_its_days_are_over(world: World) -> None:
+    world.ottu.fault("queued")
+    await world.approved()
+    await world.reaches(State.QUEUED)
+    world.hurry("overdue")
+    await world.quiet()
+    assert world.request().state is State.QUEUED

@@ -17,6 +17,7 @@ from bot.policies import read_policy
 from sandbox.serving import serve
 from tests.bot.world import ALICE, BOB, CEM, GEN, KEY, POLICY, World, a_world
 from tests.measured import measured
+from tests.proofs.troubles import damage
 
 UNKNOWN = '{"detail": "Not found."}'
 SCOPES = set(doctor.SCOPES)
@@ -205,3 +206,20 @@ async def test_the_commands_and_their_exit_status(
     said, _ = await process.communicate()
     assert process.returncode == status, said.decode()
     assert key not in said.decode()
+
+
+async def test_what_slack_does_not_say_is_a_warning(idle: World) -> None:
+    """Not whether the bot is in the channel; and over HTTP there is no connection to be tried."""
+    idle.mode = "http"
+    idle.slack.fault("conversations.info", "missing_scope", times=5)
+    found = await lines(idle)
+    assert red(found) == []
+    assert any(line.startswith(f"warn  channel {GEN}") for line in found)
+    assert not any("Socket Mode" in line for line in found)
+
+
+async def test_a_database_with_a_damaged_page_is_red(world: World) -> None:
+    await world.ask()
+    await world.stop()
+    damage(world.folder / "bot.db", "events")
+    assert any("is damaged" in line and "restore a backup" in line for line in red(await lines(world)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 import sys
@@ -180,3 +181,27 @@ async def test_audit_verify_finds_an_altered_row(world: World) -> None:
     status, said = await run(world, "audit", "verify")
     assert status == 1
     assert "requester" in said
+
+
+async def test_another_event_in_the_same_place_is_a_restore(world: World) -> None:
+    """The copy has come as far as what was sent, but by another way: its number fits, its hash does not."""
+    await world.approved()
+    await world.reaches(State.SUCCEEDED)
+    await world.quiet()
+    marker = world.running.executing.marker.path
+    await world.stop()
+    said = json.loads(marker.read_text(encoding="utf-8"))
+    marker.write_text(json.dumps({**said, "hash": "0" * 64}), encoding="utf-8")
+    await world.start()
+    assert world.running.tasks.execution.is_paused()
+
+
+async def test_a_marker_that_cannot_be_read_says_nothing(world: World) -> None:
+    """Cut short, or of another program: beside one that can be read it does no harm."""
+    (world.folder / f"cut{SUFFIX}").write_text('{"database": "x", "ow')
+    (world.folder / f"foreign{SUFFIX}").write_text('{"something": "else"}')
+    await world.ask()
+    await world.quiet()
+    await world.stop()
+    await world.start()
+    assert world.running.tasks.execution.stopped() is None

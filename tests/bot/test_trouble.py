@@ -207,3 +207,51 @@ async def test_health_and_figures_are_served(either: World) -> None:
         assert (await client.get("/healthz")).text == "ok"
         assert (await client.get("/readyz")).status_code == 200
         assert 'ottu_bot_requests{state="pending"} 1' in (await client.get("/metrics")).text
+
+
+async def test_a_start_waits_for_a_slack_that_does_not_answer(tmp_path: Path) -> None:
+    """Neither to the first question nor when it is asked for a connection: both are asked again, and then it works."""
+    async with a_world(tmp_path, started=False) as world:
+        world.slack.fault("auth.test", "drop_before")
+        world.slack.fault("apps.connections.open", "internal_error")
+        await world.start()
+        await world.type(ALICE, "pending")
+        await world.told_something(ALICE, "Nothing is open")
+        asked = [call.method for call in world.slack.state.calls]
+        assert (asked.count("auth.test"), asked.count("apps.connections.open")) >= (3, 2)
+
+
+async def test_a_card_that_cannot_be_made_is_given_up_aloud_and_tells_nobody_in_private(world: World) -> None:
+    """A mistake of ours in a job that no person is waiting for: it stands in the record, and the rest goes on."""
+    world.running.work.add("card:R-NONE", "card", {"request": "R-NONE"})
+    await world.until(lambda: any(e.kind == "gave_up" for e in world.store.events()), hurry=("card",))
+    (event,) = [event for event in world.store.events() if event.kind == "gave_up"]
+    assert event.facts["job"] == "card:R-NONE"
+    await world.approved()
+    await world.reaches(State.SUCCEEDED)
+
+
+async def test_a_database_that_cannot_be_read_is_not_ready(world: World) -> None:
+    """Whoever watches it learns that it decides nothing any more."""
+    assert (await world.readyz())[0] == 200
+    world.store.database.execute("ALTER TABLE work_facts RENAME TO elsewhere")
+    status, parts = await world.readyz()
+    world.store.database.execute("ALTER TABLE elsewhere RENAME TO work_facts")
+    assert (status, parts["database"], parts["executing"]) == (503, False, False)
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_changes_nothing(either: World) -> None:
+    host, port = either.running.address.removeprefix("http://").rsplit(":", 1)
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /slack/events HTTP/1.1\r\nHost: here\r\nContent-Length: 500\r\n\r\ncut")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await either.readyz())[0] == 200
+
+
+async def test_several_connections_are_said_in_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Slack gives each click to one of them: a forgotten process that nobody reads would swallow some."""
+    hello = {"type": "hello", "num_connections": 2, "connection_info": {}}
+    await world.running.acquaintance.on_hello(None, hello, None)
+    assert [record.getMessage() for record in caplog.records].count("several_connections") == 1
