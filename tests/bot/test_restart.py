@@ -39,7 +39,7 @@ class Process:
         self.log = []
         self._process = await begin(self.world, through=self.through, **self.environment)
         self._reading = asyncio.create_task(self._read())
-        await self.world.until(lambda: self._said("started"), 10)
+        await self.world.until(lambda: self._said("started"), 30)  # a second, on a machine with nothing else to do
         if self.world.mode == "socket":
             await self.world.slack.connected()
         else:
