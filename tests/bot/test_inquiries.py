@@ -180,3 +180,17 @@ async def test_nothing_personal_leaves_ottus_answers(tmp_path: Path, caplog: pyt
     assert "ORD123" in stored
     for where, text in {"Slack": slack, "the log": logged, "the disk": stored}.items():
         assert [word for word in PERSONAL if word in text] == [], where
+
+
+async def test_an_address_on_the_policys_list_is_what_ottu_is_asked_to_send_to(world: World) -> None:
+    await world.type(ALICE, "inquiry ORD123 --disclose https://hooks.example.com/found")
+    await world.until(world.inquiries_sent)
+    (body,) = world.inquiries_sent()
+    assert (body["disclose_to_merchant"], body["disclosure_url"]) == (True, "https://hooks.example.com/found")
+
+
+async def test_an_inquiry_that_ottu_does_not_answer_is_said_to_the_person(world: World) -> None:
+    """Not kept waiting, and nothing made up: they read that it can be tried again."""
+    world.ottu.fault("drop_before", endpoint="inquiry")
+    await world.type(ALICE, "inquiry ORD123")
+    assert "again" in await world.told_something(ALICE, "Ottu closed the connection")

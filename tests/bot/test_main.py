@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +116,40 @@ def test_the_demo_moves_money_once_and_says_so(capsys: pytest.CaptureFixture[str
     assert "Alice types:" in out
     assert "They agree: the money moved once." in out
     assert out.count("refund   ORD123      5.000 KWD") == 2
+
+
+AT_A_TERMINAL = """
+import signal, sys
+from bot.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests may ignore it
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "when", "status"), [(["demo"], "Ctrl-C ends it.", 0), (["demo", "--once"], "Alice types", 130)]
+)
+def test_the_demo_at_a_terminal_ends_by_ctrl_c_without_a_traceback(words: list[str], when: str, status: int) -> None:
+    """It stays for a browser and says where the page is; stopped half-way it is no success."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", AT_A_TERMINAL, *words]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)  # noqa: S603 - our own words
+    os.close(theirs)
+    try:
+        said = read_until(ours, when)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == status
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert ("has a page: http://127.0.0.1:" in said) == (status == 0)
+    assert "Traceback" not in said
+
+
+def read_until(terminal: int, text: str) -> str:
+    """What a terminal shows, until it has shown that."""
+    said = ""
+    while text not in said:
+        said += os.read(terminal, 4096).decode()
+    return said

@@ -444,3 +444,13 @@ async def test_what_was_closed_by_hand_and_then_proven_otherwise_raises_an_alarm
         world.running.tasks.execution.settle(request.id, 1, Outcome(Ending.SUCCEEDED, "", 5_000, "REF-LATE"))
         await world.until(lambda: any("A late answer says" in m.text for m in world.slack.messages("C02AUDIT")))
         assert world.request(request.id) == after
+
+
+async def test_what_ottu_refuses_to_show_is_for_people(tmp_path: Path) -> None:
+    """A refusal to tell is no word on the outcome: it stays unknown, nothing is sent again, and the card says so."""
+    slower = with_timing(deadline_seconds=0.6, settle_seconds=2, inquiry_gap_seconds=0.1)
+    async with doubting(tmp_path, slower) as world:
+        request = await unanswered(world, "refund SMALL full")
+        world.ottu.fault("status", endpoint="inquiry", status=403, when="before", match="SMALL", count=9)
+        await looked(world, request, "unreadable")
+        assert len(sent(world, request)) == 1
