@@ -179,7 +179,7 @@ async def test_details_and_withdraw_work_there_and_answer_by_direct_message(worl
     request = await world.ask()
     await world.open_home(ALICE)
     await world.press_home(ALICE, "details", request.id)
-    await world.until(lambda: "Rule: " in _direct(world, ALICE))
+    await world.until(lambda: "Rule “money”" in _direct(world, ALICE))
     await world.press_home(ALICE, "withdraw", request.id)
     await world.reaches(State.WITHDRAWN)
     await world.sees_home(ALICE, "*0* of yours open", f"{request.id}> · Withdrawn")
