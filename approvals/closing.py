@@ -235,10 +235,10 @@ class Closing:
         """Raises Refusal for whom may not press it, or where it is not offered."""
         if request.requester == person:
             raise Refusal(sentences.own_resend(request_id=request.id), kind="own_request")
-        rule = self.service.rule_of(request)
-        if not self.policy.may_approve(rule, person, members):
+        rule = self.service.rule_of(request) if request.rule_text is not None else None  # none: not read before
+        if rule is not None and not self.policy.may_approve(rule, person, members):
             raise Refusal(sentences.others_decide(rule=rule.name, groups=rule.approve), kind="not_allowed")
-        if not self.offers_resend(request):
+        if rule is None or not self.offers_resend(request):
             raise Refusal(sentences.not_sent_again(stands=self.service.standing(request)), kind="no_resend")
 
     # --- by two people

@@ -383,6 +383,14 @@ def test_what_was_put_back_from_a_copy_is_never_sent_again(desk: Desk, closing: 
     assert desk.execution.claim_again(request.id, request.version, "bot") is None
 
 
+def test_what_was_put_back_before_it_was_read_is_not_sent_again(desk: Desk, closing: Closing) -> None:
+    """It has no rule yet by which anybody could be asked."""
+    request = desk.ask()
+    desk.execution.mark_restored("a test")
+    with refused("no_resend"):
+        closing.check_resend(desk.row(request), CEM, MEMBERS)
+
+
 def test_who_may_press_send_again(desk: Desk, closing: Closing) -> None:
     """Somebody who may approve, and did not ask for it."""
     request = an_unknown(desk)
