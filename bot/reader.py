@@ -128,7 +128,7 @@ class Reader:
                 wait = self.inquiries.wait_seconds(kind, reference, session_id, most=most)
                 raise Later(looking.THROTTLED, max(wait, 1.0)) from error
             raise
-        facts = _storable(answer)
+        facts = storable(answer)
         self.inquiries.end(number, "answered", facts)
         if answer.reference_number:
             self.inquiries.note_reference(answer.reference_number)
@@ -146,7 +146,7 @@ def _later(error: ottu.OttuError) -> Later:
     return Later(str(error), seconds)
 
 
-def _storable(answer: ottu.Inquiry) -> dict[str, Any]:
+def storable(answer: ottu.Inquiry) -> dict[str, Any]:
     """An inquiry's answer without anything personal, as JSON; amounts as decimal texts."""
     readable = answer.transactions_readable
     return {
