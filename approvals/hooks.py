@@ -141,10 +141,12 @@ class Hooks:
         if request.state is State.EXECUTING:
             self.work.keep_hook(request.id, hook.session_id, hook.order_no, hook.as_json())
             return True
-        if request.state in {State.UNKNOWN, State.QUEUED} and request.reference_number is None:
+        is_named = request.reference_number is not None or self.work.has_reference(request.id)
+        if request.state in {State.UNKNOWN, State.QUEUED} and not is_named:
             if is_new and is_proof(request, hook) and _decides(request, hook):
                 self.work.note_reference(hook.reference_number or "", request.id, WEBHOOK)
-                self._moved(request, AFTER_HOOK[hook.ending], hook)
+                if AFTER_HOOK[hook.ending] is not request.state:  # that it is queued is known: now by which reference
+                    self._moved(request, AFTER_HOOK[hook.ending], hook)
             else:
                 self._look_at([request], hook)
             return True

@@ -142,6 +142,20 @@ def test_the_own_reference_beside_another_amount_changes_nothing(desk: Desk) -> 
     assert heard(desk, request, replace(REJECTED, reference_number="REF-QUEUED", amount="4.000")) == request
 
 
+def test_that_it_is_queued_tells_a_queued_one_its_reference_and_nothing_else(desk: Desk) -> None:
+    """No move, no second notice; its child is still known by name. The bank's word comes by that reference alone."""
+    child = session(77)
+    claimed = desk.claimed()
+    queued = replace(QUEUED, reference_number=None, child_session_id=child)
+    request = desk.execution.settle(claimed.id, 1, queued)
+    told = a_hook(ending=Ending.QUEUED, result="queued", child_state="refund_queued")
+    assert heard(desk, request, told) == request
+    assert Closing(desk.service).queued_child(request) == child
+    assert heard(desk, request, a_hook(reference_number="REF-THEIRS")) == request
+    after = heard(desk, request, a_hook())
+    assert (after.state, after.reference_number) == (State.SUCCEEDED, told.reference_number)
+
+
 def test_what_was_put_back_from_a_copy_is_not_queued_by_its_own_reference(desk: Desk) -> None:
     """Whether the bank has it still, only people can look up: the bot looks after it no more."""
     claimed = desk.claimed()
