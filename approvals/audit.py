@@ -90,22 +90,45 @@ class Chain:
         self.unkeyed_until = unkeyed_until
         self.seq, self.head = 0, GENESIS
         self._keyed_since: int | None = None
+        self._run: tuple[int, int, str] | None = None  # the first and the last event that one sentence will name
 
     def differences(self, event: Event) -> Iterator[str]:
-        """What is wrong with the next event. Nothing where all is well."""
+        """What is wrong with the next event. Nothing where all is well.
+
+        Events in a row that are not of the key are named together, when the row is over: whoever verifies without the
+        key would else be told of every event.
+        """
+        written = self._not_with_the_key(event)
+        if self._run is not None and (written != self._run[2] or event.seq != self._run[1] + 1):
+            yield from self.end()
         if event.seq != self.seq + 1:
-            yield f"event {event.seq}: expected {self.seq + 1}"
+            yield f"event {event.seq}: stands where event {self.seq + 1} should"
         if event.prev != self.head:
             yield f"event {event.seq}: does not follow the one before"
-        if event.key_id not in {UNKEYED, self.key.id}:
-            yield f"event {event.seq}: was written with another key ({event.key_id})"
-        elif event.key_id == UNKEYED and self._must_be_keyed(event.seq):
-            yield f"event {event.seq}: is not keyed"
+        if written:
+            self._run = (self._run[0] if self._run else event.seq, event.seq, written)
         elif (ChainKey() if event.key_id == UNKEYED else self.key).hash(hashed(event)) != event.hash:
             yield f"event {event.seq}: was altered"
         if event.key_id != UNKEYED and self._keyed_since is None:
             self._keyed_since = event.seq
         self.seq, self.head = event.seq, event.hash
+
+    def end(self) -> Iterator[str]:
+        """What is still to be said of the events that were heard; to be called after the last one, too."""
+        if self._run is not None:
+            first, last, written = self._run
+            self._run = None
+            yield (
+                f"event {last}: was written {written}"
+                if first == last
+                else f"events {first} to {last}: were written {written}"
+            )
+
+    def _not_with_the_key(self, event: Event) -> str:
+        """How it was written, where not with the key; of no length where it was, or need not have been."""
+        if event.key_id not in {UNKEYED, self.key.id}:
+            return f"with another key ({event.key_id})"
+        return "without a key" if event.key_id == UNKEYED and self._must_be_keyed(event.seq) else ""
 
     def _must_be_keyed(self, seq: int) -> bool:
         return self._keyed_since is not None or (bool(self.key.secret) and seq > self.unkeyed_until)

@@ -14,6 +14,7 @@ from approvals.request import State
 from approvals.store import Store
 
 WORDS = ("approvals", "closings")  # their rows stand in the order of the events that wrote them
+VALUE_LONGEST = 40  # characters of a value that a difference shows
 
 MOVING = frozenset({"submitted", *IN_PLACE, *(state.value for state in State)})  # kinds of events that change a row
 
@@ -32,6 +33,7 @@ def differences(
         for problem in rows.hear(event):
             yield f"event {event.seq}: {problem}"
         yield from rows.finished()
+    yield from chain.end()
     yield from rows.end()
 
 
@@ -108,9 +110,12 @@ class _Rows:
             yield f"{derived.id}: has events and no row (event {max(derived.set_by.values(), default=0)})"
         else:
             made = dict.fromkeys(row) | derived.row
-            wrong = [_set_by(name, derived) for name in made if name not in row or row[name] != made[name]]
+            wrong = sorted(name for name in made if name not in row or row[name] != made[name])
             if wrong:
-                yield f"{derived.id}: the row differs from its events in {', '.join(sorted(wrong))}"
+                told = ", ".join(
+                    f"{name} ({_both(row.get(name), made[name], derived.set_by.get(name))})" for name in wrong
+                )
+                yield f"{derived.id}: the row differs from its events in {told}"
         for word in derived.words:
             kept = self.store.row(word.table, int(str(word.made["id"])))
             if kept is None:
@@ -118,10 +123,17 @@ class _Rows:
                 continue
             wrong = sorted(name for name in kept if kept[name] != word.made.get(name))
             if wrong:
-                told = f"differs from its events in {', '.join(wrong)} (event {word.seq})"
-                yield f"{derived.id}: row {word.made['id']} of {word.table} {told}"
+                told = ", ".join(f"{name} ({_both(kept[name], word.made.get(name), word.seq)})" for name in wrong)
+                yield f"{derived.id}: row {word.made['id']} of {word.table} differs from its events in {told}"
 
 
-def _set_by(name: str, derived: Derived) -> str:
-    """A column, with the event that set it last."""
-    return f"{name} (event {derived.set_by[name]})" if name in derived.set_by else name
+def _both(kept: object, made: object, seq: int | None) -> str:
+    """What the row holds and what its events make of it, and which of them set it last."""
+    return f"{_short(kept)}; {'no event' if seq is None else f'event {seq}'} says {_short(made)}"
+
+
+def _short(value: object) -> str:
+    if value is None or value == "":
+        return "nothing"
+    text = str(value)
+    return text if len(text) <= VALUE_LONGEST else f"{text[:VALUE_LONGEST]}…"

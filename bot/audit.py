@@ -8,7 +8,7 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
-from approvals.audit import Event
+from approvals.audit import UNKEYED, Event
 from approvals.store import Store
 from approvals.verify import differences
 from bot.acquaintance import CannotStart
@@ -18,6 +18,7 @@ from bot.settings import AuditSettings
 
 ANCHOR = re.compile(r"(?:record )?([0-9]{1,18}):([0-9a-f]{8,64})")
 UNPROVEN = "without AUDIT_KEY whoever can write to the file can write all of it anew; give what Slack shows as --anchor"
+UNREADABLE = "AUDIT_KEY is not set, and the record has a key: without it nobody can tell whether an event was altered"
 UNANCHORED = "no marker of this database in STATE_DIR and no --anchor: a tail that was cut off would not show"
 LONGEST_LINE = 1_000  # characters
 QUICK_SECONDS = 1.0  # what is over sooner needs no progress bar
@@ -32,6 +33,7 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
     count = 0
     with reading(settings) as store:
         seq, head = store.head()
+        keyed = bool(seq) and store.event(seq).key_id != UNKEYED
         marks = read_marks(settings.state_directory, store)
         known += [(mark.seq, mark.hash, "the marker of a send") for mark in marks if mark.seq]
         with progress(seq) as bar:
@@ -51,7 +53,7 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
                         print(plain(difference))
     print(f"{count} differences in {seq} events; head {seq}:{plain(head)}")
     if not settings.key:
-        print(UNPROVEN)
+        print(UNREADABLE if keyed else UNPROVEN)
     if not known:
         print(UNANCHORED)
     return 1 if count else 0
@@ -80,4 +82,5 @@ def _missing(store: Store, known: Sequence[tuple[int, str, str]]) -> Iterator[st
     for seq, head, whose in known:
         here = store.hash_of(seq)
         if here is None or not here.startswith(head):
-            yield f"event {seq}: {whose} says {head[:8]}, which the record does not contain"
+            there = f"it has {here[: len(head)]} there" if here else f"it ends at event {store.head()[0]}"
+            yield f"event {seq}: {whose} says {head[:8]}, which the record does not contain; {there}"

@@ -14,9 +14,10 @@ from approvals.audit import Event
 from approvals.request import State
 from approvals.verify import differences
 from bot.acquaintance import CannotStart
-from bot.audit import progress, verify_record
+from bot.audit import UNREADABLE, progress, verify_record
 from bot.record import reading
 from bot.settings import AuditSettings
+from tests.approvals.factories import KEY, open_desk
 from tests.bot.world import ALICE, BOB, World
 
 
@@ -57,8 +58,20 @@ async def test_a_tail_that_was_cut_off_is_missed_by_the_marker_and_by_who_has_re
     assert verify_record(settings, anchors=["1:" + "0" * 8, "6:" + "0" * 8]) == 1
     said = capsys.readouterr().out
     assert "the marker of a send says" in said
-    assert "event 1: --anchor says 00000000, which the record does not contain" in said
-    assert "event 6: --anchor says 00000000, which the record does not contain" in said
+    assert "event 1: --anchor says 00000000, which the record does not contain; it has " in said
+    assert "event 6: --anchor says 00000000, which the record does not contain; it ends at event 1" in said
+
+
+def test_a_record_with_a_key_is_not_proven_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever forgot the key is told so, and of all the events in one line, however many there are."""
+    desk = open_desk(tmp_path)
+    desk.pending()
+    desk.store.database.close()
+    assert verify_record(AuditSettings(tmp_path / "bot.db", tmp_path, b"")) == 1
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"events 1 to 2: were written with another key ({KEY.id})"
+    assert others[0].startswith("1 differences in 2 events")
+    assert others[1] == UNREADABLE
 
 
 @pytest.mark.parametrize("anchor", ["6", "x:12345678", "6:123", "6:not-hex-digits", "٦:12345678"])

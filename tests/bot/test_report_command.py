@@ -180,7 +180,7 @@ def test_the_key_that_wrote_the_record_proves_it_and_another_does_not(tmp_path: 
     Diary(open_desk(tmp_path).store, MONTH).done("03 10:00:00", "03 10:05:00")
     assert "The chain is keyed" in written(tmp_path, key=KEY.secret)
     text = PageReader(written(tmp_path, key=b"another", status=1)).text
-    assert "was written with another key" in text
+    assert "were written with another key" in text
 
 
 def test_a_key_that_came_later_proves_what_came_after_it(tmp_path: Path, diary: Diary) -> None:
