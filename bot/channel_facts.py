@@ -114,7 +114,7 @@ def _of_both(shown: Shown, due: Shown, facts: Facts, extra: frozenset[str]) -> I
     if facts.request.requester not in shown.people:
         yield Fact("requester", shown.people, facts.request.requester)
     elif not due.people <= shown.people <= due.people | extra:
-        yield Fact("deciders", shown.people, due.people)
+        yield Fact("people", shown.people, due.people)
     if shown.records != due.records:
         yield Fact("record", shown.records, due.records)
     if not due.requests <= shown.requests:

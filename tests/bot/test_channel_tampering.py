@@ -155,7 +155,7 @@ CASES: dict[str, tuple[Act, Told]] = {
     ),
     "who approved": (
         lambda w: edit(w, done(w), (f"Approved by <@{BOB}>", f"Approved by <@{CEM}>")),
-        facts("card", "deciders"),
+        facts("card", "people"),
     ),
     "when it was asked": (
         lambda w: edit(w, done(w), ("<!date^1", "<!date^2")),
