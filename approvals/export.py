@@ -1,6 +1,6 @@
 """What an auditor gets: each row of the record with its amounts as decimals too, and each event as a line for a log.
 
-Pure: from rows to records. The tables and columns here are those that docs/audit.md explains.
+Pure: from rows to records. The tables and columns here are those that docs/audit-columns.md explains.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""What docs/audit.md says of the exports and the stream is what the program does."""
+"""What docs/audit.md and docs/audit-columns.md say of exports, the stream and the record is what the program does."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.audit import ChainKey
+from approvals.derived import IN_PLACE
 from approvals.export import TABLES, Column, as_line, cell, event_line
 from approvals.store import Choice
 from bot.__main__ import parser
-from bot.export import ABOUT, FORMS
+from bot.export import ABOUT, FORMS, export_record
+from bot.settings import AuditSettings
 from tests.approvals.factories import KEY, open_desk
 from tests.approvals.records import a_record
 
 ROOT = Path(__file__).parents[1]
 AUDIT = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-EXPORTS = AUDIT.split("\n## Stream\n")[0].split("## Exports\n")[1]
-STREAM = AUDIT.split("\n## Stream\n")[1].split("\n## ")[0]
+COLUMNS = (ROOT / "docs" / "audit-columns.md").read_text(encoding="utf-8")
+EXPORTS = AUDIT.split("\n## `audit export`\n")[1].split("\n## ")[0]
+STREAM = AUDIT.split("\n## `audit stream`\n")[1].split("\n## ")[0]
 HOLDS: dict[str, list[type[int] | type[str]]] = {
     "text": [str],
     "time": [str],
@@ -36,7 +41,7 @@ HOLDS: dict[str, list[type[int] | type[str]]] = {
 
 def rows_under(heading: str) -> Iterator[list[str]]:
     """The cells of the table under that heading, without its head."""
-    section = EXPORTS.split(f"\n### {heading}\n", 1)[1].split("\n#", 1)[0]
+    section = COLUMNS.split(f"\n## {heading}\n", 1)[1].split("\n#", 1)[0]
     for line in re.findall(r"^\| `.*\|$", section, re.MULTILINE):
         yield [part.strip() for part in line.strip("|").split("|")]
 
@@ -59,6 +64,33 @@ def test_every_column_is_explained_with_what_it_holds(table: str) -> None:
         always = not holds.endswith(" or empty")
         explained |= {name: Column(kind, always=always) for name, kind in zip(columns, kinds, strict=True)}
     assert list(explained.items()) == list(TABLES[table].items())
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    """Those that are no state: what changes a row in its place, and whatever else is written into the chain."""
+    sources = [path.read_text(encoding="utf-8") for part in ("approvals", "bot") for path in (ROOT / part).glob("*.py")]
+    written = {kind for source in sources for kind in re.findall(r"\.record\(\s*\"(\w+)\"", source)}
+    explained = [name for names, _ in rows_under("Kinds of events") for name in re.findall(r"`(\w+)`", names)]
+    assert sorted(explained) == sorted(written | IN_PLACE.keys())
+
+
+def test_the_queries_that_it_shows_answer_on_the_database_and_on_an_export(tmp_path: Path) -> None:
+    """Each gives something of a record that has something of everything."""
+    desk = open_desk(tmp_path)
+    request = a_record(desk).dinars
+    queries = [query for block in re.findall(r"```sql\n(.*?)```", AUDIT, re.DOTALL) for query in block.split(";\n")]
+    export_record(AuditSettings(tmp_path / "bot.db", tmp_path, b""), "sqlite", tmp_path / "export.db", Choice())
+    for database in ("bot.db", "export.db"):
+        with contextlib.closing(sqlite3.connect(tmp_path / database)) as connection:
+            for query in filter(str.strip, queries):
+                assert connection.execute(query.replace("R-7K2M", request)).fetchall(), query
+
+
+def test_every_command_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["audit", "--help"])
+    commands = set(re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.MULTILINE))
+    assert set(re.findall(r"^\| \[`audit (\w+)`\]", AUDIT, re.MULTILINE)) == commands
 
 
 def test_every_form_and_file_is_named() -> None:

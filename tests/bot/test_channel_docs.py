@@ -13,7 +13,7 @@ from tests.bot.test_channel_tampering import as_rogue, delete, done, edit
 from tests.bot.world import World
 
 ROOT = Path(__file__).parents[2]
-SECTION = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8").split("\n## The channel against the record\n")[1]
+SECTION = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8").split("\n## `audit channel`\n")[1]
 SECTION = SECTION.split("\n## ")[0]
 OWN = re.compile(r"R-[0-9A-Z]{4}|p[0-9]{16}|[0-9]{4}-[0-9-]{5} [0-9:]{8}|[0-9a-f]{64}")
 
