@@ -157,9 +157,10 @@ class _Comparison:
             return
         *older, current = cards
         for card in older:
-            self._differ(
-                card, "doubled", request.id, "a second card of the same request, which is no pointer to the newer"
+            said = (
+                f"one of {len(cards)} cards of the same request, none a pointer to another; the newest is {current.ts}"
             )
+            self._differ(card, "doubled", request.id, said)
         if current.channel != request.channel:
             self._differ(current, "misplaced", request.id, f"its card belongs in {request.channel}")
         version = self._version(current, history)
