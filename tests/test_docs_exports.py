@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from approvals.audit import ChainKey
 from approvals.derived import IN_PLACE
 from approvals.export import TABLES, Column, as_line, cell, event_line
+from approvals.policy_in_force import ADOPTED, REFUSED
 from approvals.store import Choice
 from bot.__main__ import parser
 from bot.export import ABOUT, FORMS, export_record
@@ -71,7 +72,7 @@ def test_every_kind_of_event_is_explained() -> None:
     sources = [path.read_text(encoding="utf-8") for part in ("approvals", "bot") for path in (ROOT / part).glob("*.py")]
     written = {kind for source in sources for kind in re.findall(r"\.record\(\s*\"(\w+)\"", source)}
     explained = [name for names, _ in rows_under("Kinds of events") for name in re.findall(r"`(\w+)`", names)]
-    assert sorted(explained) == sorted(written | IN_PLACE.keys())
+    assert sorted(explained) == sorted(written | IN_PLACE.keys() | {ADOPTED, REFUSED})
 
 
 def test_the_queries_that_it_shows_answer_on_the_database_and_on_an_export(tmp_path: Path) -> None:
