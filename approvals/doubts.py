@@ -39,6 +39,7 @@ class Spell:
     request: Request
     began_at: str
     began_because: str
+    approvers: tuple[str, ...] = ()  # whose approvals stood when it began, in their order
     sends: tuple[Send, ...] = ()
     proposed_by: str | None = None  # of the proposal that stands: nobody has confirmed it yet
     ended_at: str | None = None
@@ -60,10 +61,15 @@ def spells(request: Request, events: Iterable[Event], state: State) -> Iterator[
     Another send does not end a spell of `unknown`: nobody knew more while it was under way.
     """
     spell: Spell | None = None
+    approvers: dict[str, None] = {}  # a set that keeps its order
     for event in events:
-        if spell is None:
+        if event.kind == "approval":
+            approvers[event.actor] = None
+        elif event.kind == "approval_taken_back":
+            approvers.pop(event.actor, None)
+        elif spell is None:
             if event.to_state == state and event.from_state != state:
-                spell = Spell(request, event.at, _because(event))
+                spell = Spell(request, event.at, _because(event), tuple(approvers))
         elif event.from_state == State.UNKNOWN and event.to_state == State.EXECUTING:
             spell = replace(spell, sends=(*spell.sends, Send(event.at, event.actor)), proposed_by=None)
         elif event.kind == "close_proposed":

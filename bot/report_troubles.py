@@ -78,8 +78,11 @@ def _spell(spell: Spell) -> Element:
     request = spell.request
     headline = (f"{request.operation.capitalize()} {money_of(request)}".strip(), " · ", isolated(transaction(request)))
     facts = tag("dl", *(part for name, *said in _facts(spell) for part in (tag("dt", name), tag("dd", *said))))
+    people = f", asked by {request.requester}" + (
+        f", approved by {' and '.join(spell.approvers)}" if spell.approvers else ""
+    )
     look = "box spell" + (" open" if spell.ended_at is None else "")
-    return tag("li", tag("h3", *headline), tag("p", request.id, f", asked by {request.requester}"), facts, class_=look)
+    return tag("li", tag("h3", *headline), tag("p", request.id, people), facts, class_=look)
 
 
 def _facts(spell: Spell) -> Iterable[Sequence[Part]]:

@@ -19,7 +19,7 @@ from .factories import ALICE, BOB, CEM, MEMBERS, VOID, Desk, found
 from .hooked import a_hook
 from .hooked import an_unknown as an_unheard
 from .rich_month import write_rich_month
-from .unknowns import an_unknown, child, now
+from .unknowns import an_unknown, child, now, unanswered
 
 MARCH = Month(2025, 3)
 KWD, USD, JPY = Kind("refund", "KWD", False), Kind("refund", "USD", False), Kind("refund", "JPY", False)
@@ -200,6 +200,17 @@ def test_an_unknown_that_two_people_close(desk: Desk, closing: Closing) -> None:
     assert spell_of(desk, request) == (Way.TWO_PEOPLE, State.FAILED, *said)
     figures = this_month(desk)
     assert (figures.persons[CEM].closed, figures.persons[BOB].closed) == (1, 1)
+
+
+def test_of_an_unknown_it_is_told_who_had_approved(desk: Desk) -> None:
+    """Whoever took it back had not."""
+    request = desk.approve(desk.pending(asked_amount="16.000"), BOB)  # two are needed
+    desk.service.unapprove(request.id, BOB)
+    desk.approve(request, CEM, BOB)
+    claimed = found(desk.execution.claim(request.id))
+    unanswered(desk, claimed)
+    (spell,) = this_month(desk).unknown
+    assert spell.approvers == (CEM, BOB)
 
 
 def test_what_is_only_written_down_beside_it_takes_no_proposal_back(desk: Desk, closing: Closing) -> None:
