@@ -6,6 +6,7 @@ may change from one version of the program to the next; that is no difference, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,9 +61,14 @@ def result_facts(message: Message, facts: Facts, event: Event, *, with_metadata:
     detail = str(event.facts["set"].get("detail") or "")
     if detail and facts.request.state in _TOLD and not facts.word and _told(detail) not in shown.text:
         found.append(Fact("detail", shown.text, detail))
-    if shown.fallback != due.fallback and not found and shown.text == due.text:
+    if _bare(shown.fallback) != _bare(due.fallback) and not found and shown.text == due.text:
         found.append(Fact("notification", shown.fallback, due.fallback))
     return _without_repetition(found)
+
+
+def _bare(text: str) -> str:
+    """A notification without its marks for bold, italic and code: earlier versions of the program wrote them there."""
+    return " ".join(re.sub(r"[*_`~]", "", text).split())
 
 
 def alarm_facts(message: Message, event: Event) -> list[Fact]:

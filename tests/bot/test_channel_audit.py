@@ -92,6 +92,14 @@ async def test_an_export_without_metadata_is_compared_by_what_it_shows(told: Wor
     assert found.found["differences"][0]["link"] is None
 
 
+async def test_the_marks_that_an_earlier_version_wrote_into_notifications_are_no_difference(told: World) -> None:
+    """The first versions sent what is bold in the message as `*bold*` in its notification, too."""
+    for message in told.results():
+        headline, *others = message.text.split("\n")
+        message.text = "\n".join([f"*{headline}*", *others])
+    assert (await audited(told)).told() == []
+
+
 async def test_an_export_that_ended_earlier_says_so(told: World, tmp_path: Path) -> None:
     """What happened after the last message in it need not be there, and a card that moved on since is not behind."""
     world = told
