@@ -74,14 +74,14 @@ class Closing:
             if not self._is_of(request, read):
                 return self._seen(request, Found.UNCLEAR, read)
             new = new_children(request, read)
-            if new is not None and self._baseline_holds(request):
+            if new is not None and not request.restored and self._baseline_holds(request):
                 if not new:
                     found = Found.NOTHING_NEW if same_sums(request, read) else Found.UNCLEAR
                     return self._seen(request, found, read)
                 to = state_of(request, new)
                 if to is request.state:
                     return Found.UNCLEAR  # a queued one that is still queued
-                if to is not None and not (to is State.QUEUED and request.restored):  # people close what was restored
+                if to is not None:
                     detail = executing.new_child(state=new[0].state)
                     return self._proven(request, to, detail, child=new[0].session_id)
             return self._seen(request, Found.UNCLEAR, read)

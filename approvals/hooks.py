@@ -236,10 +236,9 @@ def _contradicts(request: Request, hook: Hook) -> bool:
 
 
 def _decides(request: Request, hook: Hook) -> bool:
-    """Not the no to one of two sends; nor, of what was put back from a copy, that the bank decides: people do."""
-    if hook.ending is Ending.FAILED:
-        return request.attempt <= 1
-    return not (hook.ending is Ending.QUEUED and request.restored)
+    """Not the no to one of two sends; nor anything of what was put back from a copy: it may be about a later request,
+    of which the copy knows nothing. There people decide."""
+    return not request.restored and (hook.ending is not Ending.FAILED or request.attempt <= 1)
 
 
 def agrees(request: Request, hook: Hook) -> bool:

@@ -11,7 +11,7 @@ from approvals.closing import Closing, Found
 from approvals.reading import Child
 from approvals.request import Ending, Request, State
 
-from .factories import BOB, MEMBERS, Desk, refused, session
+from .factories import BOB, CEM, MEMBERS, Desk, refused, session
 from .hooked import NO_ANSWER, QUEUED, REFERENCE, SIGNED, a_hook, alarms, an_unknown, due_now, heard, read_now
 
 ONE_NAME = "c" * 40
@@ -106,7 +106,24 @@ def test_that_the_bank_decides_is_no_end_of_what_was_restored(desk: Desk, closin
     children = (*(read_now(desk).children or ()), queued)
     assert closing.by_children(request.id, read_now(desk, children=children)) is Found.UNCLEAR
     assert desk.row(request).state is State.UNKNOWN
-    assert heard(desk, desk.row(request), a_hook()).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("moved", ["by a webhook", "by a reading"])
+def test_a_copy_may_have_forgotten_whose_refund_it_was(desk: Desk, closing: Closing, moved: str) -> None:
+    """A later, equal request is not in the copy: its webhook, come again, or its child would prove the older one."""
+    request = an_unknown(desk)
+    desk.execution.mark_restored("it was copied")
+    if moved == "by a webhook":
+        after = heard(desk, desk.row(request), a_hook())
+        assert "webhook_seen" in desk.kinds(request)
+    else:
+        children = (*(read_now(desk).children or ()), OURS)
+        assert closing.by_children(request.id, read_now(desk, children=children)) is Found.UNCLEAR
+        after = desk.row(request)
+    assert after.state is State.UNKNOWN
+    assert closing.close(request.id, BOB, "succeeded", "REF-1", MEMBERS, may_fail=True)
+    assert closing.close(request.id, CEM, "succeeded", "REF-1", MEMBERS, may_fail=True)
+    assert desk.row(request).state is State.SUCCEEDED
 
 
 def test_a_queued_answer_to_what_was_restored_meanwhile_is_written_down(desk: Desk) -> None:

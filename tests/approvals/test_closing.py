@@ -376,7 +376,7 @@ def test_what_was_put_back_from_a_copy_is_never_sent_again(desk: Desk, closing: 
     closing.by_children(request.id, now(desk))
     desk.execution.mark_restored("a test")
     request = desk.row(request)
-    assert closing.by_children(request.id, now(desk)) is Found.NOTHING_NEW
+    assert closing.by_children(request.id, now(desk)) is Found.UNCLEAR
     request = desk.row(request)
     assert not closing.may_send_again(request)
     assert not closing.offers_resend(request)
