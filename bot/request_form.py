@@ -119,11 +119,11 @@ def _channel(opened_from: str, channels: Sequence[str]) -> list[Block]:
 
 
 class FieldErrors(Exception):
-    """What is wrong, by field: for Slack to show under each."""
+    """What is wrong, by field: for Slack to show under each, in plain text, where a mark of code would be seen."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(", ".join(errors))
-        self.errors = dict(errors)
+        self.errors = {field: problem.replace("`", "") for field, problem in errors.items()}
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ async def test_what_is_wrong_stands_at_its_field_and_is_written_nowhere(world: W
     sent = await world.slack.submit_view(ALICE, None, wrong)
     assert sent.errors == {
         "reference": typed.SHORT_SESSION,
-        "amount": "`5.000` (five) or `5000` (five thousand)? Type the one you mean.",
+        "amount": "5.000 (five) or 5000 (five thousand)? Type the one you mean.",
         "reason": typed.CARD_NUMBER_IN_FIELD,
     }
     assert (await form_of(world, ALICE)).errors == sent.errors
