@@ -19,6 +19,7 @@ from bot.shown import (
     by_hand,
     done,
     figure,
+    has_amount,
     marked_title,
     moment,
     transaction,
@@ -81,7 +82,9 @@ def _headline(facts: Facts, state: State, detail: str) -> str:
         case State.SUCCEEDED:
             to_wallet = request.destination == "wallet"
             of = identifier(transaction(request))
-            return endings.succeeded(done=done(request), to_wallet=to_wallet, transaction=of)
+            return endings.succeeded(
+                done=done(request), has_amount=has_amount(request), to_wallet=to_wallet, transaction=of
+            )
         case State.QUEUED:
             return endings.queued(title=name)
         case State.UNKNOWN:

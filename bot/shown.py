@@ -140,7 +140,15 @@ def by_hand(word: tuple[list[str], list[str]], state: State) -> str:
 
 def done(request: Request) -> str:
     """What happened, with the amount that Ottu answered."""
-    answered = amount(request)
+    return cards.done(operation=request.operation, amount=_answered(request))
+
+
+def has_amount(request: Request) -> bool:
+    """Does what is said to be done name an amount?"""
+    return bool(_answered(request))
+
+
+def _answered(request: Request) -> str:
     if request.answered_minor is not None and request.currency is not None:
-        answered = money.show(request.answered_minor, request.currency)
-    return cards.done(operation=request.operation, amount=answered)
+        return money.show(request.answered_minor, request.currency)
+    return amount(request)

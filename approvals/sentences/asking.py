@@ -37,7 +37,7 @@ def no_rule_names(*, operation: Operation) -> str:
 
 
 def may_not_ask(*, operation: Operation, groups: Sequence[str]) -> str:
-    return f"You may not ask for a {operation} here. The policy lets {', '.join(groups) or 'nobody'} ask."
+    return f"You may not ask to {operation} here. The policy lets {', '.join(groups) or 'nobody'} ask."
 
 
 def may_not_inquire(*, groups: Sequence[str]) -> str:

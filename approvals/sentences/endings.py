@@ -18,8 +18,9 @@ def closed_by_hand(*, word: str, title: str) -> str:
     return f"*{word}.* {title}"
 
 
-def succeeded(*, done: str, to_wallet: bool, transaction: str) -> str:
-    return f"*{done}*{TO_WALLET if to_wallet else ''} of {transaction}."
+def succeeded(*, done: str, has_amount: bool, to_wallet: bool, transaction: str) -> str:
+    """`done`: from `cards.done`. Without an amount it is the transaction itself: "Cancelled LINK9"."""
+    return f"*{done}*{TO_WALLET if to_wallet else ''}{' of' if has_amount else ''} {transaction}."
 
 
 def queued(*, title: str) -> str:

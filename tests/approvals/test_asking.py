@@ -55,7 +55,7 @@ def test_the_same_payload_again_is_the_same_request(desk: Desk) -> None:
     ("changes", "members", "kind", "says"),
     [
         ({"requester": OUT}, MEMBERS, "not_allowed", "The policy lets agents, leads ask."),
-        ({}, {}, "not_allowed", "You may not ask for a refund here."),  # empty groups are nobody
+        ({}, {}, "not_allowed", "You may not ask to refund here."),  # empty groups are nobody
         ({}, {"agents": frozenset(), "leads": frozenset({CEM})}, "not_allowed", "lets agents, leads ask"),
         ({"operation": DELETE}, MEMBERS, "blocked", "Delete is done by the platform team."),
     ],

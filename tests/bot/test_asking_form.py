@@ -252,7 +252,7 @@ async def test_where_there_are_several_channels_one_is_chosen(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("user", "flags", "why"),
     [
-        (OUT, {}, "You may not ask for a refund here"),
+        (OUT, {}, "You may not ask to refund here"),
         (BOB, {"is_restricted": True}, "Guests cannot do this"),
         (BOB, {"team_id": "T0FOREIGN", "is_stranger": True}, "Only people of this workspace"),
     ],

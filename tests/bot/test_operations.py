@@ -54,9 +54,12 @@ async def test_what_only_the_gateway_knows_comes_back_as_its_reason(world: World
     assert world.moved() == []
 
 
-@pytest.mark.parametrize(("operation", "after"), [("cancel", "canceled"), ("expire", "expired")])
+@pytest.mark.parametrize(
+    ("operation", "after", "done"),
+    [("cancel", "canceled", "✅ Cancelled LINK9."), ("expire", "expired", "✅ Expired LINK9.")],
+)
 async def test_an_unpaid_link_needs_no_approval_and_has_no_decision_buttons(
-    world: World, operation: str, after: str
+    world: World, operation: str, after: str, done: str
 ) -> None:
     """Nobody tried to pay: Ottu knows no session for it yet, so that the order number is sent as typed."""
     await world.type(CEM, "pause for a look at the card")
@@ -72,6 +75,7 @@ async def test_an_unpaid_link_needs_no_approval_and_has_no_decision_buttons(
     assert found is not None
     assert found.state == after
     (result,) = await world.until(world.results)
+    assert result.text.startswith(done)
     assert "no approval needed by the rule" in result.text
     assert decision_buttons(world) == set()
     await sent_once(world, request)
