@@ -17,7 +17,8 @@ def stopped(*, why: str) -> str:
 
 
 def how_to_ask(*, channels: Sequence[str]) -> str:
-    return f"To ask: `/ottu refund ORD123 5.000` in {' or '.join(channels)}. `/ottu help` shows all commands."
+    where = " or ".join(channels)
+    return f"To ask: `/ottu` opens a form; or type `/ottu refund ORD123 5.000` in {where}. `/ottu help` shows more."
 
 
 # The lists

@@ -47,6 +47,7 @@ async def test_each_person_sees_their_own_page(world: World) -> None:
     assert "*Left to refund*\\n20.000 KWD" in bob
     assert "You have asked for nothing lately." in bob
     assert "Nothing waits for you. ✨" in world.home_text(ALICE)
+    assert f"`/ottu` opens a form; or type `/ottu refund ORD123 5.000` in <#{GEN}>" in bob
 
 
 @MODES
