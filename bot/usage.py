@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from approvals.sentences import typed
-from approvals.sentences.usage import COMMANDS, NOTES, example
+from approvals.sentences.usage import COMMANDS, FORM, NOTES, example
 
 USAGE: Mapping[str, str] = MappingProxyType({name: line.usage for name, line in COMMANDS.items()})
 
@@ -20,8 +20,11 @@ def how_to_type(name: str) -> str:
 
 
 def help_text(topic: str | None) -> str:
-    """The help for one command, or for all: plain text with code spans, to be escaped like any text."""
+    """The help for one command, or for all: plain text with code spans, to be escaped like any text.
+
+    What needs no learning comes first: the form.
+    """
     line = COMMANDS.get(topic or "")
     if line:
         return "\n".join([f"`{line.usage}`", line.about, example(text=line.example), *NOTES])
-    return "\n".join([*(f"`{line.usage}`" for line in COMMANDS.values()), *NOTES])
+    return "\n".join([FORM, *(f"`{line.usage}`" for line in COMMANDS.values()), *NOTES])

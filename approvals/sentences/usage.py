@@ -65,12 +65,14 @@ COMMANDS: Mapping[str, Line] = MappingProxyType(
         "help": Line("/ottu help [operation]", "/ottu help refund", "Shows this."),
     }
 )
+FORM = (
+    f"`/ottu` alone opens a form; so do the shortcuts “{SHORTCUT}”, in the menu of the line you type in, and "
+    f"“{MESSAGE_SHORTCUT}”, in the menu of a message that names an order."
+)
 NOTES = (
     "`<reference>` is an order number or a session id of 40 hexadecimal digits; `order:…` or `session:…` says which. "
     'Put one with spaces in quotes: `"ORD 123"`.',
     "An amount is plain digits with at most one point, such as `5.000`. A currency, such as `KWD`, may follow it.",
-    f"`/ottu` alone opens a form; so do the shortcuts “{SHORTCUT}”, in the menu of the line you type in, and "
-    f"“{MESSAGE_SHORTCUT}”, in the menu of a message that names an order.",
     "Your Slack id and the reason that you type are kept in the record. Type no customer data and no card number.",
 )
 

@@ -373,5 +373,9 @@ def test_every_command_is_documented_with_an_example_that_works(name: str) -> No
     assert "kept in the record" in help_text(name)
 
 
+def test_the_help_begins_with_what_needs_no_learning() -> None:
+    assert help_text(None).startswith("`/ottu` alone opens a form")
+
+
 def test_every_operation_has_a_command() -> None:
     assert {operation.value for operation in Operation} <= set(USAGE)
