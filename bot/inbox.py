@@ -99,7 +99,7 @@ class Inbox:
                 return self._withdrawn(self.service.withdraw(self._target(target).id, user))
             case commands.Reject(request=request_id, reason=reason):
                 self.service.reject(request_id, user, reason, members)
-                return None
+                return private.rejected(request_id=request_id)
             case commands.Close(request=request_id, outcome=outcome, evidence=evidence):
                 return self._close(request_id, user, outcome, evidence, members)
             case commands.Pause(reason=reason):

@@ -39,6 +39,10 @@ def withdrawn(*, request_id: str) -> str:
     return f"↩️ {request_id} is withdrawn. Nothing was sent."
 
 
+def rejected(*, request_id: str) -> str:
+    return f"❌ {request_id} is rejected. Nothing was sent."
+
+
 # Lists
 
 OPEN_REQUESTS = "Open requests"
