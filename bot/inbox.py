@@ -154,7 +154,7 @@ class Inbox:
         return None
 
     def _ask(self, job: Job, command: commands.Ask, members: Members) -> Request:
-        channel = self._request_channel(job)
+        channel = self._request_channel(job, has_form=True)
         self._learn_app(job)
         return self.service.submit(
             Submission(
@@ -173,10 +173,10 @@ class Inbox:
             members,
         )
 
-    def _request_channel(self, job: Job) -> str:
+    def _request_channel(self, job: Job, *, has_form: bool) -> str:
         channel = str(job.payload["channel"])
         if channel not in self.policy.channels.requests:
-            raise ChannelRefusal(self.policy.channels.requests)
+            raise ChannelRefusal(self.policy.channels.requests, has_form=has_form)
         return channel
 
     def _learn_app(self, job: Job) -> None:
@@ -242,7 +242,7 @@ class Inbox:
     async def _inquire(self, job: Job, command: commands.Inquire, members: Members) -> None:
         user, reference = str(job.payload["user"]), command.reference
         try:
-            self._request_channel(job)
+            self._request_channel(job, has_form=False)
             answer = await self.inquirer.answer(command, user, members)
         except Refusal as refusal:
             self._refuse(job, "inquiry", refusal)
@@ -344,9 +344,9 @@ class Inbox:
 class ChannelRefusal(Refusal):
     """Typed where requests are not taken; the answer links to the channels where they are."""
 
-    def __init__(self, channels: Sequence[str]) -> None:
+    def __init__(self, channels: Sequence[str], *, has_form: bool) -> None:
         super().__init__(asking.WRONG_CHANNEL, kind="channel")
-        self.for_slack = asking.go_to(channels=[f"<#{channel}>" for channel in channels])
+        self.for_slack = asking.go_to(channels=[f"<#{channel}>" for channel in channels], has_form=has_form)
 
 
 def _command_of(job: Job) -> commands.Command:

@@ -21,8 +21,10 @@ NOT_ORDINARY = {
 WRONG_CHANNEL = "Requests are not taken here."
 
 
-def go_to(*, channels: Sequence[str]) -> str:
-    return f"{WRONG_CHANNEL} Go to {', '.join(channels)} and type it there."
+def go_to(*, channels: Sequence[str], has_form: bool) -> str:
+    """`has_form`: whether the form asks for the same, from anywhere."""
+    form = "; or type `/ottu` alone here, and fill in the form" if has_form else ""
+    return f"{WRONG_CHANNEL} Go to {', '.join(channels)} and type it there{form}."
 
 
 # What the policy lets nobody do, or not this person

@@ -23,9 +23,13 @@ from tests.bot.world import ALICE, BOB, CEM, GEN, OTHER, OUT, World, a_world
 @pytest.mark.parametrize("text", ["refund ORD123 5.000", "cancel LINK9", "inquiry ORD123"])
 @pytest.mark.parametrize("channel", [OTHER, "D01ALICE"])
 async def test_nothing_is_asked_for_but_in_the_listed_channels(world: World, channel: str, text: str) -> None:
-    """Not in another channel, not in a direct message: the answer says where, and Ottu is asked nothing."""
+    """Not in another channel, not in a direct message: the answer says where, and Ottu is asked nothing.
+
+    And that the form gets there from anywhere, of what it can ask for.
+    """
     await world.type(ALICE, text, channel=channel)
-    await world.told_something(ALICE, f"Go to <#{GEN}>")
+    told = await world.told_something(ALICE, f"Go to <#{GEN}>")
+    assert ("type `/ottu` alone here, and fill in the form" in told) == ("inquiry" not in text)
     await world.quiet()
     assert world.refused_attempts() == ["channel"]
     assert (world.requests(), list(world.ottu.requests)) == ([], [])
