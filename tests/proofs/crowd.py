@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ALICE, BOB, CEM, OUT = "U01ALICE", "U02BOB", "U03CEM", "U09DAVE"  # agent; agent and lead; lead; nobody
 PEOPLE = (ALICE, BOB, CEM, OUT)
+WEIGHTS = (2, 4, 4, 1)  # whoever may decide looks oftener
 CHANNEL = "C01GEN"
 
 
@@ -100,12 +101,12 @@ class Crowd:
     # --- what they do
 
     async def ask(self) -> None:
-        """One to three requests, on one or two transactions."""
+        """Some requests, on one or two transactions."""
         world, random = self.world, self.world.random
-        for _ in range(random.choice([1, 2, 2, 3, 3])):
+        for _ in range(random.choice(world.theme.asks)):
             payment = random.choice(world.ottu.payments)
             self.type(random.choice([ALICE, ALICE, BOB]), self._line(payment))
-            await asyncio.sleep(random.choice([0, 1, 30, 600]))
+            await asyncio.sleep(random.choice(world.theme.ask_gap_seconds))
 
     def _line(self, payment: Payment) -> str:
         random = self.world.random
@@ -116,9 +117,9 @@ class Crowd:
             operation = random.choice(["cancel", "expire"])
         amount = ""
         if operation in {"refund", "capture"}:
-            amount = random.choice(
-                ["5.000"] * 4 + ["full", "full", text(max(payment.left(operation), 1_000)), "16.000", "60.000"]
-            )
+            amount = random.choice(self.world.theme.amounts)
+            if amount == "left":
+                amount = text(max(payment.left(operation), 1_000))
             if operation == "refund" and random.random() < 0.05:
                 amount += " --wallet"
         name = random.choice([payment.order_no, payment.session_id])
@@ -128,16 +129,19 @@ class Crowd:
         """Everybody looks now and then, and does something."""
         world = self.world
         while world.loop.now < until:
-            await asyncio.sleep(world.random.expovariate(1 / 40))
+            await asyncio.sleep(world.random.expovariate(1 / world.theme.act_seconds))
             self.once()
 
     def once(self) -> None:
         """One person does one thing."""
         world, random = self.world, self.world.random
-        if random.random() < 0.015:
+        if random.random() < world.theme.pauses:
             self.type(random.choice([BOB, CEM]), "pause")
-        if random.random() < (0.3 if world.is_paused() else 0.005):
+        if random.random() < (world.theme.resumes if world.is_paused() else 0.005):
             self.type(random.choice([BOB, CEM]), "resume")
+        if random.random() < world.theme.withdraws:
+            payment = random.choice(world.ottu.payments)
+            self.type(random.choice([ALICE, BOB]), f"withdraw {random.choice([payment.order_no, payment.session_id])}")
         cards = world.slack.cards()
         if cards:
             self.about(random.choice(cards))
@@ -145,7 +149,7 @@ class Crowd:
     def about(self, card: Posted) -> None:
         """One person does something with this card."""
         told, random = card.told("ottu_request") or {}, self.world.random
-        person = random.choice(PEOPLE)
+        person = random.choices(PEOPLE, WEIGHTS)[0]
         match told["state"]:
             case State.PENDING:
                 kinds = {"approve": 60, "unapprove": 4, "withdraw": 3, "reject": 2, "details": 1}
@@ -154,8 +158,8 @@ class Crowd:
                     self.type(person, f"reject {told['request']} no")
                 else:
                     self.press(person, card, action, twice=random.random() < 0.2)
-            case State.APPROVED if random.random() < 0.1:
-                self.press(person, card, "withdraw")
+            case State.APPROVED if random.random() < 0.2:
+                self.press(random.choice([ALICE, BOB, person]), card, "withdraw")
             case State.UNKNOWN | State.QUEUED:
                 self._doubt(card, told["request"], person)
 
@@ -163,7 +167,7 @@ class Crowd:
         random = self.world.random
         if "resend" in card.buttons and random.random() < 0.6:
             self.press(person, card, "resend", twice=random.random() < 0.3)
-        elif random.random() < 0.25:
+        elif random.random() < self.world.theme.speaks:
             self.say(card, request_id, person)
 
     def say(self, card: Posted, request_id: str, person: str) -> None:
@@ -190,7 +194,7 @@ class Crowd:
     async def dashboard(self, until: float) -> None:
         """An operation that nobody asked the bot for."""
         world, random = self.world, self.world.random
-        if random.random() < 0.75:
+        if random.random() >= world.theme.dashboard:
             return
         await asyncio.sleep(random.uniform(0, until - world.loop.now))
         payment = random.choice(world.ottu.payments)

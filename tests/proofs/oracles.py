@@ -19,6 +19,7 @@ from approvals.closing import TARGET_STATES
 from approvals.request import Operation, Request, State
 from approvals.store import seconds_between
 from approvals.verify import differences
+from bot.executing import LEASE_DEADLINES
 from ottu.client import CLAIM_LIMIT_SECONDS
 from tests.proofs.scripted_ottu import CURRENCY, Deed, Payment, text
 
@@ -124,13 +125,21 @@ class Oracles:
             f"{process.fate.name} {name} {event.kind} by {event.actor} {event.from_state}>{event.to_state} {event.data}"
         )
         world.count(f"event: {event.kind}")
+        if "ending" in event.facts:
+            world.count(f"ending: {event.facts['ending']}")
+        if event.facts.get("why") == "limit":
+            world.count("refused by the limit")
         if event.to_state is None or event.to_state == event.from_state:
             return
         world.count(f"state: {event.to_state}")
+        if event.from_state:
+            world.count(f"move: {event.from_state} > {event.to_state}")
         if event.to_state == State.EXECUTING:
             self._claimed(process, event)
         elif event.to_state == State.UNKNOWN:
             self.unknown_at[name] = world.loop.now
+            if event.from_state == State.EXECUTING:
+                self._ended_by(process, name)
         elif event.to_state in {State.SUCCEEDED, State.FAILED}:
             self.ended_at[name] = world.loop.now
 
@@ -140,8 +149,16 @@ class Oracles:
         if self.world.store.rows("SELECT 1 FROM work_facts WHERE name = 'paused'"):
             self.world.fail(f"{event.request_id} was claimed during a pause")
 
+    def _ended_by(self, process: Simulated, name: str) -> None:
+        """One that is alive is not taken for gone before its lease is over."""
+        claim, lease = self.claims[name], LEASE_DEADLINES * self.world.policy.timing.deadline_seconds
+        age = self.world.loop.now - claim.at
+        if claim.owner != process.owner and claim.owner in self.world.alive and age < lease - SLACK_SECONDS:
+            self.world.fail(f"{name} was taken from {claim.owner}, which lives, {age:.1f} s after its claim")
+
     def moved(self, deed: Deed) -> None:
-        """The gateway has decided: never twice for one key."""
+        """The gateway has decided: never twice for one key, and never more than the limit."""
+        self._judge_limit(deed)
         self.world.count(f"money: {deed.outcome}")
         if deed.key is None:
             self.other_deeds.append(deed)
@@ -299,11 +316,37 @@ class Oracles:
             if late or (job["done_at"] is None and job["owner"] is not None):
                 self.world.fail(f"the job {job['key']} is not done (due {job['due_at']}, owner {job['owner']})")
 
-    def _check_limit(self, rows: list[Request]) -> None:
-        from tests.proofs.simulated import LIMIT_MINOR
+    def _judge_limit(self, deed: Deed) -> None:
+        """What the ledger says was refunded within any window that ends now; a clock that jumps makes it shorter.
 
-        used = [r for r in rows if r.operation is Operation.REFUND and (r.is_open or r.state is State.SUCCEEDED)]
-        if sum(row.amount_minor or 0 for row in used if row.currency == CURRENCY) > LIMIT_MINOR:
+        What people have called failed, wrongly, or what was taken for somebody else's equal operation, does not count.
+        """
+        world = self.world
+        if deed.operation != "refund" or deed.key is None or not deed.moved:
+            return
+        limit, now = world.policy.limits[0], world.loop.now
+        rows = {row.tracking_key: row for row in world.rows() if row.tracking_key}
+        began_at = now - limit.within_seconds + world.jumped_seconds
+        refunds = [
+            one
+            for one in world.ottu.deeds
+            if one.operation == "refund" and one.moved and one.ended_at > began_at and one.key in rows
+        ]
+        counted = [one for one in refunds if rows[str(one.key)].state is not State.FAILED]
+        if len(counted) > 1:
+            world.count("limit judged")
+        total_minor = sum(one.minor for one in counted)
+        if total_minor > limit.total_minor:
+            world.fail(f"the limit was passed: {total_minor} within {limit.within_seconds:.0f} s")
+
+    def _check_limit(self, rows: list[Request]) -> None:
+        """What the rows of the last window say."""
+        limit, now = self.world.policy.limits[0], self.world.store.now()
+        refunds = [row for row in rows if row.operation is Operation.REFUND and row.currency == CURRENCY]
+        within = limit.within_seconds - self.world.jumped_seconds
+        last = {row.id for row in refunds if seconds_between(row.state_at, now) < within}
+        used = [r for r in refunds if r.is_open or (r.state is State.SUCCEEDED and r.id in last)]
+        if sum(row.amount_minor or 0 for row in used) > limit.total_minor:
             self.world.fail(f"the limit was passed by {[row.id for row in used]}")
 
     def _check_strangers(self, rows: list[Request]) -> None:

@@ -11,16 +11,18 @@ from starlette.requests import Request
 
 from bot import webhook
 from sandbox.ottu_answers import signature
-from tests.proofs.scripted_ottu import Deed, external
+from tests.proofs.scripted_ottu import Deed, Payment, external
 from tests.proofs.virtual import within
+from tests.proofs.wounds import DEAF
 
 if TYPE_CHECKING:
     from tests.proofs.simulated import Simulation
 
 KEY = "simulated-webhook-key"
-DEAF = "a webhook's signature is not checked"  # a wound
+RELABELLED = ("session", "operation", "success", "child", "nothing said")
+FORGED = ("success", "success", "queued", "rejected")
 TRIES, AGAIN_SECONDS = 4, 60.0
-DELAYS = {"at once": (0.0, 2.0), "soon": (2.0, 90.0), "late": (90.0, 9_000.0)}
+DELAYS = {"at once": (0.0, 2.0), "soon": (2.0, 90.0), "late": (90.0, 9_000.0), "very late": (6_000.0, 20_000.0)}
 
 
 @dataclass
@@ -39,22 +41,29 @@ class Postman:
             return
         document = external(deed)
         document["signature"] = signature(document, KEY)
-        when = random.choice(list(DELAYS))
+        when, theme = random.choice(world.theme.delays), world.theme
         world.count(f"webhook {when}")
         world.around(self._bring(document, random.uniform(*DELAYS[when]), deed.reference))
-        if random.random() < 0.2:
+        if random.random() < theme.repeated:
             world.count("webhook repeated")
             world.around(self._bring(document, random.uniform(0, 4_000), deed.reference))
-        if random.random() < 0.12:
+        if random.random() < theme.relabelled:
             world.around(self._bring(self._relabelled(document), random.uniform(0, 1_000), None))
-        if random.random() < 0.12:
-            world.count("webhook forged")
-            forged = document | {"result": "failed", "success": False, "reference_number": world.new_reference()}
-            world.around(self._bring(forged, random.uniform(0, 1_000), None, forged=True))
+
+    def tempt(self, payment: Payment, operation: str, minor: int) -> None:
+        """An operation has come to Ottu, whatever becomes of it: somebody who has no key says that he knows."""
+        random = self.world.random
+        if random.random() >= self.world.theme.forged:
+            return
+        said = random.choice(FORGED)
+        self.world.count(f"webhook forged: {said}")
+        document = external(Deed(payment, operation, minor, "pg", None, self.world.new_reference(), 0.0, said))
+        document["signature"] = signature(document, random.choice(["", "guessed", KEY[:-1]]))
+        self.world.around(self._bring(document, random.uniform(0, 1_000), None, forged=True))
 
     def _relabelled(self, document: dict[str, Any]) -> dict[str, Any]:
         """The signature still holds: what is changed is not signed."""
-        kind = self.world.random.choice(["session", "operation", "success", "child", "nothing said"])
+        kind = self.world.random.choice(RELABELLED)
         self.world.count(f"webhook relabelled: {kind}")
         match kind:
             case "session":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from approvals.money import to_decimal_text
+from tests.proofs.themes import WAYS
 
 if TYPE_CHECKING:
     from tests.proofs.simulated import Simulation
@@ -27,38 +28,9 @@ CHILD_STATES = {
     ("capture", "success"): "paid",
     ("void", "success"): "voided",
 }
-# How an operation may go; what comes of the money stands in the second word.
-WAYS = {
-    "ok": 40,
-    "slow": 8,
-    "gateway timeout, moves later": 6,
-    "drop before": 4,
-    "drop after": 6,
-    "502 before": 3,
-    "502 after": 4,
-    "garbage after": 3,
-    "drips": 2,
-    "refused": 4,
-    "failed": 3,
-    "429": 4,
-    "queued": 10,
-    "disagrees": 2,
-    "mixed": 2,
-    "redirect": 1,
-    "look-up failed": 2,
-    "408 before": 1,
-}
-# The same in a bad hour: mostly nobody hears what came of it.
-BAD_HOUR = {
-    "ok": 10,
-    "slow": 20,
-    "gateway timeout, moves later": 25,
-    "drop before": 20,
-    "502 before": 10,
-    "drop after": 10,
-    "look-up failed": 5,
-}
-NEVER_REACHES = {"drop before", "502 before", "429", "redirect", "408 before", "look-up failed"}
+NEVER_REACHES = {"drop before", "502 before", "401", "429", "redirect", "408 before", "look-up failed"}
+BEING_REFUSED_SECONDS = 30.0
+READ_FAULTS = ("500", "garbage", "drop", "slow", "429")
 
 
 @dataclass
@@ -150,7 +122,8 @@ class OttuScript:
     caps: bool = True
     slowest_seconds: float = 540.0  # shorter than the settle window: what the promises rest on
     has_child_ids: bool = True
-    bad_hour: bool = False
+    ways: Mapping[str, int] = field(default_factory=lambda: dict(WAYS))
+    lag_seconds: float = 0.0  # so late an inquiry lists a child
     payments: list[Payment] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
     unauthorized_until: float = 0.0
@@ -188,7 +161,7 @@ class OttuScript:
         """A read that goes wrong: it says nothing of any operation."""
         if not self._trouble(0.15):
             return None
-        kind = self.world.random.choice(["500", "garbage", "drop", "slow", "429"])
+        kind = self.world.random.choice(READ_FAULTS)
         self.world.count(f"ottu read: {kind}")
         if kind == "drop":
             raise httpx.ReadError("simulated")
@@ -204,6 +177,10 @@ class OttuScript:
             return fault
         await asyncio.sleep(0.1)
         payment = next((one for one in self.payments if one.session_id == session_id), None)
+        queued = next((d for d in self.deeds if d.child is not None and d.child.session_id == session_id), None)
+        if queued is not None and queued.child is not None and self.has_child_ids:
+            about = {"amount": text(queued.minor), "currency_code": CURRENCY, "is_sandbox": True}
+            return answer(200, {"state": queued.child.state, "session_id": session_id, **about})
         if payment is None:
             return answer(404, {"detail": "Not found."})
         return answer(200, self._shown(payment) | {"amount": text(payment.minor)})
@@ -233,11 +210,18 @@ class OttuScript:
             return fault
         await asyncio.sleep(0.5)
         self.world.count("ottu: inquiry answered")
-        children = [self._child(child) for child in payment.children]
+        children = [self._child(child) for child in self._listed(payment)]
         settled = {"settled_amount": text(payment.minor)} if payment.state == "paid" else {}
         about = {"amount": text(payment.minor), "result": "success", "reference_number": f"PAY{payment.order_no}"}
-        refunded = {"refunded_amount": text(payment.total("refunded"))}
+        refunded = {
+            "refunded_amount": text(sum(child.minor for child in self._listed(payment) if child.state == "refunded"))
+        }
         return answer(200, {**self._shown(payment), **about, **settled, **refunded, "transactions": children})
+
+    def _listed(self, payment: Payment) -> list[Child]:
+        """The children that an inquiry knows of already."""
+        late = [deed.child for deed in self.deeds if deed.began_at > self.world.loop.now - self.lag_seconds]
+        return [child for child in payment.children if not any(child is one for one in late)]
 
     def _child(self, child: Child) -> dict[str, Any]:
         names = {"session_id": child.session_id} if self.has_child_ids else {}
@@ -247,20 +231,23 @@ class OttuScript:
 
     async def operation(self, body: dict[str, Any], key: str | None) -> httpx.Response:
         world, operation = self.world, body["operation"]
-        ways = BAD_HOUR if self.bad_hour else WAYS
+        ways = self.ways
         way = "ok" if world.calm else world.random.choices(list(ways), list(ways.values()))[0]
         payment = self.find(body)
         if payment is None:
             return answer(400, {"session_id": ["No payment transaction was found."]})
         world.count(f"ottu operation: {way}")
         world.say(f"ottu gets {operation} {payment.order_no} {body.get('amount', '')} key {key}: {way}")
+        if operation not in {"cancel", "expire"}:
+            asked = int(body["amount"].replace(".", "")) if "amount" in body else payment.left(operation)
+            world.postman.tempt(payment, operation, asked)
         if way in NEVER_REACHES:
             return await self._unreached(way, operation)
         if operation in {"cancel", "expire"}:
             return await self._internal(payment, operation, way)
         stored = self._stored(key, payment)
         if stored is not None:
-            world.count(f"ottu: key known, {stored.outcome or 'under way'}")
+            world.count(f"a known key answers: {stored.outcome or 'under way'}")
             return self._latest(stored)
         minor = payment.left(operation) if operation == "void" else int(body["amount"].replace(".", ""))
         if way == "refused" or not self._fits(payment, operation, minor):
@@ -270,6 +257,9 @@ class OttuScript:
     async def _unreached(self, way: str, operation: str) -> httpx.Response:
         if way == "drop before":
             raise httpx.RemoteProtocolError("simulated")
+        if way == "401":
+            self.unauthorized_until = self.world.loop.now + BEING_REFUSED_SECONDS
+            return answer(401, {"detail": "Invalid credentials."})
         if way == "429":
             return answer(429, {"detail": "throttled"}, Retry_After="15")
         if way == "look-up failed":
@@ -311,8 +301,8 @@ class OttuScript:
         world = self.world
         deed = Deed(payment, operation, minor, destination, key, world.new_reference(), world.loop.now)
         self.deeds.append(deed)
-        queues = way == "queued" and operation == "refund"
-        outcome = "failed" if way == "failed" else "queued" if queues else "success"
+        queues = way.startswith("queued") and operation == "refund"
+        outcome = "failed" if way.startswith("failed") else "queued" if queues else "success"
         if way == "gateway timeout, moves later":
             world.around(self._end_later(deed, outcome))
             return answer(504, {"detail": "Gateway timeout."})
@@ -329,7 +319,7 @@ class OttuScript:
 
     def _heard(self, way: str, said: dict[str, Any]) -> httpx.Response:
         """What arrives of the answer."""
-        if way == "drop after":
+        if way == "drop after" or way.endswith("unheard"):
             raise httpx.ReadError("simulated")
         if way == "502 after":
             return answer(502, {})
@@ -352,8 +342,9 @@ class OttuScript:
             self.world.around(self._bank(deed))
 
     async def _bank(self, deed: Deed) -> None:
-        await asyncio.sleep(self.world.random.uniform(60, 20_000))
-        self._write(deed, self.world.random.choice(["success", "success", "rejected"]))
+        random, theme = self.world.random, self.world.theme
+        await asyncio.sleep(random.uniform(*random.choice(theme.bank_seconds)))
+        self._write(deed, "rejected" if random.random() < theme.rejected else "success")
 
     def _write(self, deed: Deed, outcome: str) -> None:
         deed.outcome, deed.ended_at = outcome, self.world.loop.now

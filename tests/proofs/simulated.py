@@ -10,86 +10,60 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from approvals.audit import ChainKey
 from approvals.execution import PAUSED
-from approvals.policy import Policy, load
 from approvals.request import Request, State
 from approvals.sqlite import open_database
 from approvals.store import Store
-from approvals.work import Work
-from bot.app import ACCOUNT, CROCKFORD
+from bot.app import CROCKFORD
+from tests.proofs.beginnings import EPOCH, SHM, policy, template
 from tests.proofs.crowd import BOB, CEM, Crowd
 from tests.proofs.oracles import Oracles
-from tests.proofs.postman import DEAF, Postman
-from tests.proofs.processes import ALL_GONE, NO_CLAIM_AGE, Simulated
+from tests.proofs.postman import Postman
+from tests.proofs.processes import Simulated, select
 from tests.proofs.scripted_ottu import Child, Deed, OttuScript, Payment
 from tests.proofs.scripted_slack import SlackScript
+from tests.proofs.themes import Theme, theme_of
 from tests.proofs.virtual import Crashed, Loop, within
+from tests.proofs.wounds import LATE_MONEY, wounded
 
-EPOCH = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 BASE_SECONDS = 100_000.0  # the loop's clock at the beginning: payments are older than that
 WAKE_SECONDS = 0.4  # so soon a process sees what another has written
 TROUBLED_SECONDS = 400.0
 CALM_ROUND_SECONDS = 2_400.0
 MOST_CALM_ROUNDS = 45
-LIMIT_MINOR = 70_000
-LATE_MONEY = "the gateway is slower than the settle window"
-WOUNDS = (LATE_MONEY, NO_CLAIM_AGE, ALL_GONE, DEAF)
-POLICY = """
-[[limits]]
-name = "daily"
-operations = ["refund"]
-currency = "KWD"
-per = "all"
-within = "24h"
-total = "70.000"
-
-[timing]
-remind_after = ["4h"]
-"""
-SHM = Path("/dev/shm")  # noqa: S108 - only where the disk is memory; the folder in it is our own
-
-
-@cache
-def policy() -> Policy:
-    """The policy of the tests, with a limit."""
-    text = (Path(__file__).parents[1] / "data" / "policy.toml").read_text(encoding="utf-8")
-    return load(text + POLICY)
-
-
-@cache
-def _template() -> bytes:
-    """A database that has just been made."""
-    with tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as folder:
-        path = Path(folder) / "bot.db"
-        database = open_database(path)
-        store = Store(database, ChainKey(), lambda: EPOCH)
-        Work(store, "template:1:1").set_fact(ACCOUNT, {"url": "http://127.0.0.1:9"})
-        store.record("database_created", "bot")
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        database.close()
-        return path.read_bytes()
+MOST_HITS = 10  # of those that a theme makes frequent: else nothing would ever get done
 
 
 class Simulation:
     """The world of one seed. A wound breaks an assumption or a part of the bot, which its judges must see (WOUNDS)."""
 
     def __init__(
-        self, seed: int, processes: int = 2, *, say: Callable[[str], None] | None = None, wound: str = ""
+        self,
+        seed: int,
+        processes: int = 2,
+        *,
+        say: Callable[[str], None] | None = None,
+        wound: str = "",
+        theme: Theme | None = None,
     ) -> None:
         self.seed = seed
         self.random = random.Random(seed)  # noqa: S311 - the same again is what is wanted
         self.loop = Loop(BASE_SECONDS)
         self.folder = Path(tempfile.mkdtemp(prefix="ottu-bot-", dir=SHM if SHM.is_dir() else None))
         self.path = self.folder / "bot.db"
-        self.path.write_bytes(_template())
-        self.policy = policy()
+        self.path.write_bytes(template())
+        self.theme = theme or theme_of(seed)
+        self.policy = policy(self.theme.terms)
+        self.bots_policy = wounded(self.policy, wound)
         self.wound = wound
+        self.locked_by: str | None = None  # who was stopped with the lock of the database in its hand
+        self.jumped_seconds = 0.0  # so far the database's clock has jumped, to and fro
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.calm = False
@@ -101,34 +75,41 @@ class Simulation:
         self._waking = False
         self._offset = timedelta()
         self._troubled_until = 0.0
-        self._how_many = self.random.randint(1, processes)
-        self._faults_left = self.random.choice([0, 1, 2, 3, 5])
+        self._how_many = min(self.theme.processes or self.random.randint(1, processes), processes)
+        self._hits_left = MOST_HITS
+        self._faults_left = self.random.choice(self.theme.faults)
         self._fault_rate = self.random.choice([0.003, 0.01, 0.03])
         self.ottu = self._an_ottu()
         self.slack = SlackScript(self, fault_rate=self.random.choice([0.0, 0.0, 0.05, 0.2]))
-        self.postman = Postman(self, loss=self.random.choice([0.1, 0.5, 1.0]))
+        self.postman = Postman(self, loss=self.random.choice(self.theme.loss))
         self.crowd = Crowd(self)
-        self.crowd.mistaken = self.random.random() < 0.04
+        self.crowd.mistaken = self.random.random() < self.theme.mistaken
+        self.count(f"theme: {self.theme.name}")
+        self.say(f"a world of the theme: {self.theme.name}")
         self.oracles = Oracles(self)
-        self._reader = Store(open_database(self.path), ChainKey(), self.database_time)
+        database = open_database(self.path)
+        database.query = partial(select, database.conn)  # type: ignore[assignment,method-assign]  # it does what the library's does
+        self._reader = Store(database, ChainKey(), self.database_time)
+        self._next_due: str | None = None
 
     # --- what there is
 
     def _an_ottu(self) -> OttuScript:
-        random = self.random
+        random, theme = self.random, self.theme
         script = OttuScript(
             self,
-            key_stored=random.choice(["start", "success", "never"]),
-            caps=random.random() < 0.7,
+            key_stored=random.choice(theme.key_stored),
+            caps=random.random() < theme.caps,
             has_child_ids=random.random() < 0.7,
-            bad_hour=random.random() < 0.4,
+            ways=random.choice(theme.ways),
+            lag_seconds=theme.lag_seconds,
         )
         if self.wound == LATE_MONEY:
             script.slowest_seconds = 9_000.0
-        for number in range(random.choice([1, 1, 2])):
-            state = random.choices(["paid", "authorized", "pending"], [6, 3, 1])[0]
-            created_at = BASE_SECONDS - random.choice([60, 4_000, 4_000, 50_000, 50_000])
-            payment = Payment(self.new_session(), f"ORD{number + 1}", state, 20_000, created_at)
+        for number in range(random.choice(theme.payments)):
+            state = random.choices(list(theme.states), list(theme.states.values()))[0]
+            created_at = BASE_SECONDS - random.choice(theme.ages_seconds)
+            payment = Payment(self.new_session(), f"ORD{number + 1}", state, theme.payment_minor, created_at)
             if state == "paid" and random.random() < 0.4:
                 payment.children.append(Child(self.new_session(), "refunded", 2_000))
             script.payments.append(payment)
@@ -191,16 +172,22 @@ class Simulation:
 
     # --- trouble
 
-    def fault(self, *kinds: str) -> str:
+    def fault(self, where: str, *kinds: str) -> str:
         """Which of these happens here; nothing, mostly."""
-        if self.calm or self._faults_left <= 0 or self.random.random() >= self._fault_rate:
+        if self.calm:
+            return ""
+        for hit in self.theme.hits if self._hits_left > 0 else ():
+            if hit.kind in kinds and where.startswith(hit.where) and self.random.random() < hit.rate:
+                self._hits_left -= 1
+                return hit.kind
+        if self._faults_left <= 0 or self.random.random() >= self._fault_rate:
             return ""
         self._faults_left -= 1
         return self.random.choice(kinds)
 
     def a_while(self) -> float:
         """For how long something is frozen or asleep."""
-        return self.random.choice([3.0, 7.0, 30.0, 100.0, 400.0, 2_000.0])
+        return self.random.choice(self.theme.stops_seconds)
 
     def trouble(self) -> None:
         self._troubled_until = self.loop.now + TROUBLED_SECONDS
@@ -211,16 +198,19 @@ class Simulation:
     async def _troubles(self, until: float) -> None:
         """What happens to everybody: clocks, outages, stops."""
         while True:
-            await asyncio.sleep(self.random.expovariate(1 / 1_500))
+            await asyncio.sleep(self.random.expovariate(1 / self.theme.trouble_seconds))
             if self.loop.now > until:
                 return
-            kind = self.random.choice(["clock", "slack down", "401", "ottu down", "stop"])
+            kinds = self.theme.troubles
+            kind = self.random.choices(list(kinds), list(kinds.values()))[0]
             self.count(f"trouble: {kind}")
             self.say(f"trouble: {kind}")
-            end = self.loop.now + self.random.choice([20, 200, 900])
+            end = self.loop.now + self.random.choice(self.theme.outage_seconds)
             match kind:
                 case "clock":
-                    self._offset += timedelta(seconds=self.random.choice([-3_600, 3_600, -700, 700]))
+                    seconds = self.random.choice([-3_600, 3_600, -700, 700])
+                    self._offset += timedelta(seconds=seconds)
+                    self.jumped_seconds += abs(seconds)
                     self.wake()
                 case "slack down":
                     self.slack.down_until = end
@@ -249,6 +239,9 @@ class Simulation:
 
     async def _start(self, delay_seconds: float) -> None:
         await asyncio.sleep(delay_seconds)
+        if self.locked_by is not None:
+            self.around(self._start(5))  # it cannot start; whatever looks after it tries again
+            return
         self.born += 1
         try:
             process = Simulated(self, self.born)
@@ -270,6 +263,10 @@ class Simulation:
 
     def _wake_all(self) -> None:
         self._waking = False
+        rows = self._reader.rows("SELECT min(due_at) AS due FROM work_jobs WHERE done_at IS NULL AND owner IS NULL")
+        before, self._next_due = self._next_due, rows[0]["due"]
+        if self._next_due is None or (self._next_due == before and self._next_due > self._reader.now()):
+            return  # they would find what they have found before
         for process in self.alive.values():
             process.work.on_change()
 
@@ -294,7 +291,7 @@ class Simulation:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _course(self) -> None:
-        until = self.loop.now + self.random.choice([900, 3_600, 6_000])
+        until = self.loop.now + self.random.choice(self.theme.lasts_seconds)
         for _ in range(self._how_many):
             await self._start(0)
         self.around(self.crowd.ask())
@@ -313,7 +310,9 @@ class Simulation:
             process.fate.thaw(self.loop)
         self.trouble()
         await asyncio.sleep(700)
-        patient = self.random.random() < 0.15  # nobody decides: what waits for people expires, or stays visible
+        patient = (
+            self.random.random() < self.theme.patient
+        )  # nobody decides: what waits for people expires, or stays visible
         for _ in range(MOST_CALM_ROUNDS):
             await self._resume()
             if not patient:
@@ -321,7 +320,7 @@ class Simulation:
             await asyncio.sleep(CALM_ROUND_SECONDS)
             if not self._waits_for_anything(patient):
                 break
-        await asyncio.sleep(1_000)  # the cards follow
+        await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
 
     async def _resume(self) -> None:
         while self.is_paused():

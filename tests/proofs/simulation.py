@@ -16,8 +16,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
 
+from tests.proofs import mix
 from tests.proofs.figures import Figures
 from tests.proofs.simulated import Simulation
+from tests.proofs.themes import Theme, theme_named
 
 CHUNK = 25
 WORST_SHOWN = 20
@@ -33,10 +35,15 @@ class Judged:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def judge(seed: int, processes: int = PROCESSES, *, trace: bool = False, wound: str = "") -> Judged:
-    """Run one world and judge it. A mistake of the simulation itself counts as a failure, too."""
+def judge(
+    seed: int, processes: int = PROCESSES, *, trace: bool = False, wound: str = "", theme: Theme | None = None
+) -> Judged:
+    """Run one world and judge it. A mistake of the simulation itself counts as a failure, too.
+
+    `theme`: what the world is rich in; None takes what the seed says.
+    """
     logging.disable()
-    world = Simulation(seed, processes, say=print if trace else None, wound=wound)
+    world = Simulation(seed, processes, say=print if trace else None, wound=wound, theme=theme)
     try:
         world.run()
     except Exception:
@@ -60,8 +67,11 @@ def survey(seeds: int, seed: int, processes: int = PROCESSES) -> tuple[Figures, 
             if judged.failures:
                 replay = f"python -m tests.proofs.simulation --seed {judged.seed} --processes {processes} --trace"
                 failures.append(f"seed {judged.seed}: {judged.failures[0]}  ({replay})")
+    failures += [f"never occurred: {what}" for what in mix.missing(counts, seeds)]
+    what, times = mix.rarest(counts)
     counted = {
         "seeds": seeds,
+        f"times what was rarest ({what})": times,
         "processes started": counts["started"],
         "crashes": sum(n for what, n in counts.items() if what.startswith("crash")),
         "freezes": sum(n for what, n in counts.items() if what.startswith("freeze")),
@@ -85,10 +95,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="so many worlds, beginning with --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument("--theme", help="what one world is rich in, whatever its seed says")
     parser.add_argument("--trace", action="store_true", help="show what happens, step by step")
     given = parser.parse_args()
     if given.seeds is None:
-        judged = judge(given.seed, given.processes, trace=given.trace)
+        theme = theme_named(given.theme) if given.theme else None
+        judged = judge(given.seed, given.processes, trace=given.trace, theme=theme)
         print(*chain(judged.failures or ["no promise was broken"]), sep="\n")
         raise SystemExit(bool(judged.failures))
     figures, counts = survey(given.seeds, given.seed, given.processes)

@@ -102,6 +102,21 @@ class Loop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.now
 
+    def run_while(self, goes_on: Callable[[], bool]) -> None:
+        """Run all others in the midst of one step of a process, which stands still there as a stopped program does."""
+        standing, waiting = asyncio.current_task(self), len(self._ready)  # type: ignore[attr-defined]
+        if standing is not None:
+            asyncio.tasks._leave_task(self, standing)
+        try:
+            while goes_on():
+                self._run_once()  # type: ignore[attr-defined]
+        finally:
+            if standing is not None:
+                asyncio.tasks._enter_task(self, standing)
+        # The turn in which this was called counts on as many callbacks as were waiting then.
+        for _ in range(waiting - len(self._ready)):  # type: ignore[attr-defined]
+            self._ready.append(events.Handle(lambda: None, (), self))  # type: ignore[attr-defined]
+
     def again(self, handles: list[asyncio.Handle]) -> None:
         """Run these next, in their order."""
         self._ready.extend(handles)  # type: ignore[attr-defined]

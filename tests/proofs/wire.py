@@ -28,23 +28,24 @@ class Wire(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Connect, write, wait: at each step the process may crash or freeze."""
         trace, world = request.extensions["trace"], self.process.world
+        kind = "operation" if request.url.path.endswith("/operation/") else "reading"
         await trace("connection.connect_tcp.started", {})
-        connecting_seconds = await self._connect(request)
+        connecting_seconds = await self._connect(request, kind)
         await trace("connection.connect_tcp.complete", {"return_value": _Stream()})
-        await self.process.point("ottu, connected")
+        await self.process.point(f"{kind}, connected")
         await trace("http11.send_request_headers.started", {"request": request})
-        await self.process.point("ottu, headers written")
+        await self.process.point(f"{kind}, headers written")
         await trace("http11.send_request_body.started", {"request": request})
         world.oracles.arrives(self.process, request, connecting_seconds)  # from here on, Ottu has it
         answering: asyncio.Task[httpx.Response] = world.around(self.script.respond(request))
-        await self.process.point("ottu, request written")
+        await self.process.point(f"{kind}, request written")
         response = await asyncio.shield(answering)
-        await self.process.point("ottu, answered")
+        await self.process.point(f"{kind}, answered")
         return response
 
-    async def _connect(self, request: httpx.Request) -> float:
+    async def _connect(self, request: httpx.Request, kind: str) -> float:
         world, began_at = self.process.world, self.process.world.loop.now
-        await self.process.point("ottu, connecting")
+        await self.process.point(f"{kind}, connecting")
         seconds, limit = 0.05, float(request.extensions["timeout"]["connect"])
         if not world.calm:
             seconds = world.random.choices([0.05, 4.0, 9.0, 30.0], [90, 3, 2, 2])[0]
@@ -52,7 +53,8 @@ class Wire(httpx.AsyncBaseTransport):
         if seconds > limit:
             world.count("ottu: connecting timed out")
             raise httpx.ConnectTimeout("simulated")
-        if world.loop.now < self.script.unreachable_until or (not world.calm and world.random.random() < 0.05):
+        lost = not world.calm and world.random.random() < (world.theme.no_connection if kind == "operation" else 0.05)
+        if lost or world.loop.now < self.script.unreachable_until:
             world.count("ottu: no connection")
             raise httpx.ConnectError("simulated")
         return min(world.loop.now - began_at, limit)
