@@ -27,8 +27,11 @@ _LIKE_AN_AMOUNT = re.compile(r"[+-]?[.,]?\d\S{0,40}|full", re.IGNORECASE)  # dig
 _WORD = re.compile(r"[A-Za-z]+")
 _SESSION_ID = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])")
 _QUOTED = re.compile(r'["“”`]([^"“”`\n]{1,128})["“”`]')
-# "order 12345", "Order no. 12345", "order: 12345": after that word, digits alone are a number.
-_ORDER = re.compile(r"\border\s*(?:no\.?|number|id)?\s*[:#]?\s*([\w./#-]{0,127}[0-9][\w./#-]{0,127})", re.IGNORECASE)
+# "order 12345", "Order no. 12345", "order: 12345": after that word, digits alone are a number. A few spaces and no
+# more: gaps without an end would be tried in all combinations, and a message of spaces would stop the whole program.
+_ORDER = re.compile(
+    r"\border\s{0,3}(?:no\.?|number|id)?\s{0,3}[:#]?\s{0,3}([\w./#-]{0,127}[0-9][\w./#-]{0,127})", re.IGNORECASE
+)
 _CODE = re.compile(r"(?<![\w@#.,/-])(?=[\w./#-]{0,127}[0-9])(?=[\w./#-]{0,127}[A-Z])[A-Z0-9][A-Z0-9./#_-]{2,127}(?!\w)")
 _AMOUNT = re.compile(r"(?<![\w.,-])([0-9][0-9.,]{0,20})[ \u00a0]?([A-Z]{3})(?![A-Za-z0-9])")
 _AMOUNT_LAST = re.compile(r"(?<![\w.,-])([A-Z]{3})[ \u00a0]?([0-9][0-9.,]{0,20})(?![\w-])")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -107,3 +109,11 @@ def test_whatever_the_text_a_form_comes_of_it_and_no_card_number(text: str) -> N
         assert not contains_card_number(prefill.spelled(known))
         view = request_form.build(known, ["C01GEN", "C09OTHER"]).to_dict()
         assert view_problems(view, "modal") == []
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\u00a0", "no ", "order ", "order no : "])
+def test_no_message_keeps_the_program_from_its_work(space: str) -> None:
+    """Whoever writes a message, and anybody who uses the shortcut on it, would else stop the loop for hours."""
+    began = time.process_time()
+    prefill.of_message({"text": f"order{space * 10_000}x"})
+    assert time.process_time() - began < 2
