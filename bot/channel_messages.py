@@ -47,7 +47,8 @@ _DATE = re.compile(r"<!date\^(\d{1,12})\^[^<>]*>")
 _BOLD = re.compile(r"\*([^*\n]+)\*")
 _CODE = re.compile(r"`([^`\n]+)`")
 # An underscore is no part of a word here: it is Slack's mark of italics.
-_AMOUNT = re.compile(r"(?<![0-9A-Za-z.])\d[\d.,]* [A-Z]{3}(?![0-9A-Za-z])")
+# No amount has as many digits as the limit; without one, a message of digits and commas takes the square of its length.
+_AMOUNT = re.compile(r"(?<![0-9A-Za-z.])\d[\d.,]{0,40} [A-Z]{3}(?![0-9A-Za-z])")
 _REQUEST = re.compile(r"(?<![0-9A-Za-z])R-[0-9A-Z]{4,16}(?![0-9A-Za-z])")
 _RECORD = re.compile(r"(?<![0-9A-Za-z:])(\d{1,15}):([0-9a-f]{8,64})(?![0-9A-Za-z])")
 _TS = re.compile(r"\d{1,15}\.\d{1,10}")

@@ -15,7 +15,7 @@ import pytest
 
 from approvals.request import State
 from bot.acquaintance import CannotStart
-from bot.channel_messages import EMOJI
+from bot.channel_messages import EMOJI, read
 from bot.words import SYMBOLS
 from tests.bot.channels import audited, begun, card_of
 from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, World, a_world, with_timing
@@ -27,6 +27,13 @@ NOT_REACHED = "older than the oldest message that was reached"
 
 def test_every_symbol_of_a_card_is_known_by_the_name_that_slack_stores() -> None:
     assert {symbol.rstrip("\ufe0f") for symbol in SYMBOLS.values()} <= EMOJI.keys()
+
+
+def test_no_message_keeps_the_audit_from_its_end() -> None:
+    """Whoever can write in the channel could else make every later audit wait, by as many messages as they like."""
+    began = time.process_time()
+    read("1," * 20_000, [])
+    assert time.process_time() - began < 1
 
 
 async def history(world: World) -> None:
