@@ -25,6 +25,7 @@ from approvals.store import Store
 from approvals.work import Work
 from bot.acquaintance import CannotStart
 from bot.app import SLACK_SECONDS
+from bot.audit import plain
 from bot.channel_compare import compare
 from bot.channel_export import read_export
 from bot.channel_findings import Beyond, Difference, Findings, Reach, Terms
@@ -160,7 +161,8 @@ def _lines(findings: Findings, read: Read, head: tuple[int, str]) -> list[str]:
     things = ("card", "result", "head", "alarm")
     counted = ", ".join(f"{findings.counts.get(thing, 0)} {thing}s" for thing in things)
     total = f"{len(findings.differences)} differences, {len(findings.beyond)} beyond reach"
-    return [*lines, f"{total}; compared {counted} with the record to {head[0]}:{head[1]}"]
+    lines.append(f"{total}; compared {counted} with the record to {head[0]}:{head[1]}")
+    return [plain(line) for line in lines]
 
 
 def _reach_line(reach: Reach) -> str:
@@ -217,4 +219,4 @@ def _json(findings: Findings, read: Read, head: tuple[int, str]) -> list[str]:
         "beyond_reach": [dataclasses.asdict(one) for one in findings.beyond],
         "other_words": [placed(one) for one in findings.wording],
     }
-    return [json.dumps(found, ensure_ascii=False, indent=2)]
+    return [json.dumps(found, indent=2)]  # in ASCII: what others wrote moves no cursor here either

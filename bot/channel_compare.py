@@ -63,7 +63,7 @@ class _Comparison:
     def _sort(self, message: Message) -> None:
         form = form_of(message)
         thing = THINGS[form]
-        request = str(message.payload.get("request") or read(message.text, message.blocks).about) or None
+        request = short(message.payload.get("request") or read(message.text, message.blocks).about) or None
         if not message.ours:
             who = short(message.author)
             said = f"a {thing} in the bot's format that {who} posted, not the bot"

@@ -22,6 +22,7 @@ from approvals.export import DECIMAL, TABLES, Record, as_line, cell, event_line,
 from approvals.schema import VIEW
 from approvals.store import Choice, Store, later
 from bot.acquaintance import CannotStart
+from bot.audit import plain
 from bot.record import reading
 from bot.settings import AuditSettings
 from bot.told import Told, told_to_stop
@@ -45,7 +46,8 @@ def export_record(settings: AuditSettings, form: str, target: Path, choice: Choi
         raise CannotStart(
             f"a row of the record cannot be read ({error}); nothing was exported; run audit verify"
         ) from None
-    print(f"wrote {', '.join(f'{count} {table}' for table, count in counts.items())} to {target}; head {seq}:{head}")
+    written = ", ".join(f"{count} {table}" for table, count in counts.items())
+    print(f"wrote {written} to {target}; head {seq}:{plain(head)}")
     return 0
 
 

@@ -13,6 +13,7 @@ from approvals.request import Refusal
 from approvals.store import Store
 from approvals.verify import differences
 from bot.acquaintance import CannotStart
+from bot.audit import plain
 from bot.record import reading
 from bot.report_page import DIFFERENCES_SHOWN_MOST, Proof, page
 from bot.settings import AuditSettings
@@ -46,7 +47,7 @@ def report(settings: AuditSettings, *, month: str, to: str | None, unkeyed_until
     else:
         path = Path(to or f"ottu-report-{wanted}.html")
         _write(path, text)
-        found = f"{proof.differences_count} differences in {proof.seq} events; head {proof.seq}:{proof.head}"
+        found = f"{proof.differences_count} differences in {proof.seq} events; head {proof.seq}:{plain(proof.head)}"
         print(f"written to {path}; {found}")
     return 1 if proof.differences_count else 0
 

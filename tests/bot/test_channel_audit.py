@@ -18,6 +18,7 @@ from bot.acquaintance import CannotStart
 from bot.channel_messages import EMOJI, read
 from bot.words import SYMBOLS
 from tests.bot.channels import audited, begun, card_of
+from tests.bot.test_channel_tampering import as_rogue
 from tests.bot.world import ALICE, AUDIT, BOB, CEM, GEN, World, a_world, with_timing
 from tests.measured import measured
 
@@ -292,6 +293,24 @@ async def test_the_report_says_where_to_look(told: World) -> None:
         "2 differences, 0 beyond reach; compared 3 cards, 1 results, 0 heads, 1 alarms with the record to "
         f"{seq}:{head}",
     ]
+
+
+LINE = "R-1\r\x1b[2K\n0 differences, 0 beyond reach; compared\u009b2J"
+
+
+async def test_no_message_writes_lines_of_the_report(told: World) -> None:
+    """Another app, which anybody may add, names a request that clears the terminal and says that all is well."""
+    metadata = {"event_type": "ottu_request", "event_payload": {"request": LINE, "seq": LINE, "version": LINE}}
+    as_rogue(told, told.cards()[0], metadata=metadata)
+    process = run(told)
+    await told.until(lambda: process.poll() is not None)
+    said = process.communicate()[0]
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert not any(line.startswith("0 differences") for line in said.split("\n"))
+    assert process.returncode == 1
+    process = run(told, "--json")
+    await told.until(lambda: process.poll() is not None)
+    assert process.communicate()[0].isascii()
 
 
 async def test_without_a_token_only_an_export_is_read(told: World) -> None:
