@@ -11,7 +11,7 @@ from datetime import datetime
 
 from approvals.audit import Event
 from approvals.request import Request, State
-from bot.channel_facts import Fact, alarm_facts, card_facts, result_facts, same_words
+from bot.channel_facts import Fact, alarm_facts, card_facts, result_facts, same_alarm, same_words
 from bot.channel_findings import Beyond, Difference, Findings, Reach, Terms, short
 from bot.channel_messages import ALARM, CARD, HEAD, RESULT, Message, form_of, is_pointer, read
 from bot.channel_record import History, Record, Unreadable
@@ -102,6 +102,7 @@ class _Comparison:
                 self._not_contained(message, None, f"{seq}:{head}")
             elif any(not f"{seq}:{head}".startswith(one) for one in named):
                 self._fact(message, None, Fact("record", named, f"{seq}:{head[:8]}"))
+        self._is_as_posted(message, None)
         for one in sorted(named):
             seq_shown, _, head_shown = one.partition(":")
             if not self.record.contains(int(seq_shown), head_shown):
@@ -114,8 +115,12 @@ class _Comparison:
             self._differ(message, "unrecorded", None, f"an alarm that the record does not contain: {shown}")
             return
         self.alarms.add(event.seq)
-        for fact in alarm_facts(message, event):
+        self._is_as_posted(message, event.request_id)
+        found = alarm_facts(message, event)
+        for fact in found:
             self._fact(message, event.request_id, fact)
+        if not found and not same_alarm(message, event):
+            self._other_words(message, event.request_id)
 
     def _alarm_is_told(self, event: Event) -> None:
         if event.seq in self.alarms or self._is_late(event):
@@ -231,8 +236,7 @@ class _Comparison:
             if not result_facts(message, of_later, event, with_metadata=self.terms.with_metadata):
                 facts, found = of_later, []
         self._facts(message, facts, found, event)
-        if message.edited:
-            self._differ(message, "edited", facts.request.id, "a result that was edited after it was posted")
+        self._is_as_posted(message, facts.request.id)
         of = self.card_of_ts.get((message.channel, message.thread_ts or ""))
         if message.thread_ts is None or of not in (None, facts.request.id):
             self._differ(message, "misplaced", facts.request.id, "a result outside the thread of its card")
@@ -243,11 +247,20 @@ class _Comparison:
         for fact in found:
             self._fact(message, facts.request.id, fact)
         if not found and not same_words(message, facts, event):
-            thing = THINGS[form_of(message)]
-            said = "every fact agrees, the words around them are not those of this version of the program"
-            self.found.wording.append(
-                Difference("wording", thing, said, facts.request.id, channel=message.channel, ts=message.ts)
-            )
+            self._other_words(message, facts.request.id)
+
+    def _other_words(self, message: Message, request_id: str | None) -> None:
+        thing = THINGS[form_of(message)]
+        said = "every fact agrees, the words around them are not those of this version of the program"
+        self.found.wording.append(
+            Difference("wording", thing, said, request_id, channel=message.channel, ts=message.ts)
+        )
+
+    def _is_as_posted(self, message: Message, request_id: str | None) -> None:
+        """The bot edits cards and nothing else: an edited text may say anything around the facts."""
+        if message.edited:
+            said = f"a message ({THINGS[form_of(message)]}) that was edited after it was posted"
+            self._differ(message, "edited", request_id, said)
 
     def _fact(self, message: Message, request_id: str | None, fact: Fact) -> None:
         shown, recorded = short(fact.shown), short(fact.recorded)

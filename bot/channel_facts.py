@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from approvals.audit import Event
 from approvals.request import State
 from bot import results, views
 from bot.channel_messages import Message, Shown, plain, read
-from bot.shown import LONGEST_REASON_SHOWN, Facts, transaction
+from bot.shown import LONGEST_REASON_SHOWN, Doubt, Facts, transaction
 from bot.shown import Message as Posted
 from bot.words import cut, literal
 
@@ -39,7 +39,7 @@ def card_facts(message: Message, facts: Facts, pausing: frozenset[str], *, with_
     found = [*_of_metadata(message, posted, with_metadata), *_of_title(shown, due), *_of_both(shown, due, facts, extra)]
     if shown.values != due.values:
         found.append(Fact("figures", shown.values, due.values))
-    if shown.buttons != due.buttons:
+    if not _are_due(shown.buttons, due.buttons, facts):
         found.append(Fact("buttons", shown.buttons, due.buttons))
     found += _of_texts(shown, facts)
     told = {fact.name for fact in found} & {"amount", "operation", "state", "transaction"}
@@ -85,6 +85,21 @@ def same_words(message: Message, facts: Facts, event: Event | None) -> bool:
         return True
     posted = views.card(facts) if event is None else results.result(facts, event)
     return read(message.text, message.blocks).text == read(posted.text, posted.blocks).text
+
+
+def _are_due(shown: frozenset[str], due: frozenset[str], facts: Facts) -> bool:
+    """Are those the buttons? "Send again" may stand there or not: what is known at the moment decides. On one that is
+    over nothing is decided, and an earlier version of the program may have called its button otherwise."""
+    doubt = replace(facts.doubt or Doubt(), offers_resend=True)
+    at_most = due | read("", views.card(replace(facts, doubt=doubt)).blocks).buttons
+    if not facts.request.is_open:
+        shown, due, at_most = (frozenset(one.partition(" “")[0] for one in some) for some in (shown, due, at_most))
+    return due <= shown <= at_most
+
+
+def same_alarm(message: Message, event: Event) -> bool:
+    """Are also the words of an alarm between its facts those of today's program?"""
+    return read(message.text, message.blocks).text == read(results.alarm(event), []).text
 
 
 def _of_metadata(message: Message, posted: Posted, with_metadata: bool) -> Iterator[Fact]:

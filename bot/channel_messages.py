@@ -202,10 +202,19 @@ def _buttons(value: Any) -> Iterator[str]:
         for item in value:
             yield from _buttons(item)
     elif isinstance(value, dict):
-        if value.get("type") == "button" and _BUTTON.fullmatch(str(value.get("value") or "")):
-            yield str(value["value"])
+        if "action_id" in value:
+            yield from _control(value)
         for item in value.values():
             yield from _buttons(item)
+
+
+def _control(value: Json) -> Iterator[str]:
+    """What a button, or one choice of a menu, acts on, what it does, and what it says that it does."""
+    options = value.get("options")
+    for one in [value, *(options if isinstance(options, list) else [])]:
+        if isinstance(one, dict) and _BUTTON.fullmatch(str(one.get("value") or "")):
+            label = plain("\n".join(_texts(one.get("text"))))
+            yield f"{one['value']} {value['action_id']} “{label}”"
 
 
 def _unlinked(text: str) -> str:

@@ -119,6 +119,25 @@ async def forged_by_an_app_without_metadata(world: World) -> None:
     as_rogue(world, done(world), metadata=None)
 
 
+async def edited_head(world: World) -> None:
+    await say_head(world, "Head of the day")
+    await edit(world, world.slack.messages(AUDIT)[-1])
+
+
+def approve_of(world: World) -> str:
+    """The button of a card that waits, as it stands in its blocks."""
+    blocks = card_of(world, "JPY100").blocks
+    return json.dumps(
+        next(e for b in blocks for e in b.get("elements", []) if e.get("action_id") == "approve"), ensure_ascii=False
+    )
+
+
+def menu_of(world: World) -> str:
+    """A menu in its place, of which one choice approves."""
+    chosen = {"text": {"type": "plain_text", "text": "Details"}, "value": json.loads(approve_of(world))["value"]}
+    return json.dumps({"type": "overflow", "action_id": "approve", "options": [chosen, {**chosen, "value": "x"}]})
+
+
 async def quoted(world: World) -> None:
     world.slack.say(ALICE, GEN, f"What became of {world.requests()[0].id}? The record is at {head_shown(done(world))}?")
 
@@ -176,6 +195,18 @@ CASES: dict[str, tuple[Act, Told]] = {
     ),
     "a button of another request": (
         lambda w: edit(w, card_of(w, "JPY100"), (w.requests()[2].digest or "", "0" * 32)),
+        facts("card", "buttons"),
+    ),
+    "a button that does another thing than it says": (
+        lambda w: edit(w, card_of(w, "JPY100"), ('"action_id": "details"', '"action_id": "unapprove"')),
+        facts("card", "buttons"),
+    ),
+    "a button that says another thing than it does": (
+        lambda w: edit(w, card_of(w, "JPY100"), ('"Approve"', '"Details"')),
+        facts("card", "buttons"),
+    ),
+    "a menu that approves": (
+        lambda w: edit(w, card_of(w, "JPY100"), (approve_of(w), menu_of(w))),
         facts("card", "buttons"),
     ),
     "the visible head of a card": (
@@ -243,13 +274,24 @@ CASES: dict[str, tuple[Act, Told]] = {
         lambda w: say_head(w, f"Head of the day: {head_shown(done(w))}"),
         facts("head", "record"),
     ),
+    "a head that was edited to the same": (edited_head, [("edited", "head", None)]),
+    "the words of an alarm": (
+        lambda w: edit(w, alarm(w), ("Somebody", "Nobody")),
+        [("edited", "alarm", None)],
+    ),
     "a deleted alarm": (lambda w: delete(w, alarm(w)), [("missing", "alarm", None)]),
-    "an edited alarm": (lambda w: edit(w, alarm(w), ("3.000 KWD", "0.003 KWD")), facts("alarm", "amount")),
+    "an edited alarm": (
+        lambda w: edit(w, alarm(w), ("3.000 KWD", "0.003 KWD")),
+        [*facts("alarm", "amount"), ("edited", "alarm", None)],
+    ),
     "an alarm that nobody raised": (
         lambda w: client(w).chat_postMessage(channel=AUDIT, text="🚨 *Alarm* · look at 3:0000abcd"),  # type: ignore[dict-item, return-value]  # its answer is not used
         [("unrecorded", "alarm", None)],
     ),
 }
+
+
+OTHER_WORDS = {"the words of an alarm"}
 
 
 async def _moved(world: World, message: Message, **where: Any) -> None:
@@ -266,7 +308,7 @@ async def test_every_kind_of_tampering_is_named_and_nothing_else(told: World) ->
         await act(told)
         one = await audited(told)
         assert one.status == (1 if one.told() else 0)
-        assert one.found["other_words"] == []
+        assert (one.found["other_words"] == []) == (name not in OTHER_WORDS)
         found[name] = one.told()
         told.slack.state.messages[:] = copy.deepcopy(true)
     assert found == {name: sorted(due, key=str) for name, (_, due) in CASES.items()}
