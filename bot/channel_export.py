@@ -73,9 +73,13 @@ def _names(folder: Path) -> dict[str, str]:
     for name in LISTS:
         if (folder / name).is_file():
             for one in _json(folder / name):
-                if isinstance(one, dict) and Path(str(one.get("name"))).name == one.get("name"):
+                if isinstance(one, dict) and _is_inside(str(one.get("name"))):
                     found[str(one.get("id"))] = str(one["name"])
     return found
+
+
+def _is_inside(name: str) -> bool:
+    return Path(name).name == name and name not in {"", ".."}
 
 
 def _messages(folder: Path) -> Iterator[Json]:

@@ -126,11 +126,13 @@ async def test_what_is_no_export_is_refused(told: World, tmp_path: Path, content
         await audited(told, export=tmp_path)
 
 
-async def test_an_export_never_leads_out_of_its_folder(told: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../payments", "..", ".", ""])
+async def test_an_export_never_leads_out_of_its_folder(told: World, tmp_path: Path, name: str) -> None:
     (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "channels.json").write_text(json.dumps([{"id": GEN, "name": "../payments"}]))
+    (tmp_path / "export" / "channels.json").write_text(json.dumps([{"id": GEN, "name": name}]))
     (tmp_path / "payments").mkdir()
-    (tmp_path / "payments" / "2026-01-01.json").write_text("no json")
+    for folder in ("payments", "export", "."):
+        (tmp_path / folder / "2026-01-01.json").write_text("no json")
     found = await audited(told, export=tmp_path / "export")
     assert {channel["unreadable"] for channel in found.found["channels"]} == {"it is not in the export"}
 
