@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import stat
 import sys
 import time
 from collections import Counter
@@ -67,9 +68,9 @@ class Progress:
         """What an interrupted reading of the same channels left, or a new one. Raises CannotStart."""
         progress = cls(path, identity)
         try:
-            text = path.read_bytes().decode() if path.exists() else ""
+            text = path.read_bytes().decode() if _is_ours(path) else ""
             whole = text[: text.rfind("\n") + 1]  # the last line may have been written by half
-            if not progress._goes_on(whole.splitlines()):
+            if not progress._goes_on(whole.split("\n")[:-1]):  # other ends of lines stand in what people wrote
                 progress = cls(path, identity)
                 first = {"version": STATE_VERSION, "started_at": progress.started_at, **identity}
                 path.unlink(missing_ok=True)
@@ -132,6 +133,14 @@ class Progress:
             )
             for channel, place in self.places.items()
         }
+
+
+def _is_ours(path: Path) -> bool:
+    """Can nobody but this user have written it? What stands in it is believed as if Slack had said it."""
+    if not os.path.lexists(path):
+        return False
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 @dataclass

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 
 from approvals.request import State
 from bot.acquaintance import CannotStart
-from bot.channel_messages import EMOJI, read
+from bot.channel_history import Progress
+from bot.channel_messages import EMOJI, Message, read
 from bot.words import SYMBOLS
 from tests.bot.channels import audited, begun, card_of
 from tests.bot.test_channel_tampering import as_rogue
@@ -264,6 +266,34 @@ async def test_a_state_file_of_something_else_is_not_believed(told: World, tmp_p
     state = tmp_path / "state"
     state.write_text(content)
     assert (await audited(told, state=state)).found["counts"]["card"] == 3
+
+
+async def test_a_state_file_that_others_can_write_is_not_believed(told: World, tmp_path: Path) -> None:
+    """Whoever may write beside the database could else have the audit read what Slack never said."""
+    me = told.slack.state.bot_user
+    identity = {"team": told.slack.state.team_id, "user": me, "channels": [GEN, AUDIT]}
+    first = {"version": 1, "started_at": time.time(), **identity}
+    pages = [{"channel": c, "name": "x", "count": 1, "oldest": str(time.time()), "done": True} for c in (GEN, AUDIT)]
+    state = tmp_path / "state"
+    text = "".join(json.dumps(line) + "\n" for line in (first, *pages))
+    for mode, cards in ((0o600, 0), (0o644, 3), (0o620, 3)):  # the first: it would be believed
+        state.write_text(text)
+        state.chmod(mode)
+        assert (await audited(told, state=state)).found["counts"].get("card", 0) == cards
+    (tmp_path / "elsewhere").write_text(text)
+    (tmp_path / "elsewhere").chmod(0o600)
+    state.symlink_to(tmp_path / "elsewhere")
+    assert (await audited(told, state=state)).found["counts"]["card"] == 3
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_a_reading_goes_on_whatever_people_wrote(tmp_path: Path) -> None:
+    """Also where it holds what other programs take for the end of a line."""
+    identity = {"team": "T1", "user": "U1", "channels": [GEN]}
+    first = Progress.resumed(tmp_path / "state", identity)
+    said = Message(GEN, "1.000001", None, "U2", False, False, "ottu_request", {}, "a\u2028b\x85c\x0bd\x1ce")
+    first.add({"channel": GEN, "count": 1, "messages": [asdict(said)]})
+    assert Progress.resumed(tmp_path / "state", identity).messages == {(GEN, "1.000001"): said}
 
 
 # --- the report
