@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
 from approvals.schema import INDEX_OF_TIME, STATEMENTS
 
+MOST_NAMED = 20  # places in which a damaged file is damaged
 BUSY_SECONDS = 1.0  # another process may hold the write lock that long before we say "not accepted"
 
 migrations = Migrations("ottu-bot")
@@ -73,6 +74,30 @@ def check_sound(database: Database) -> None:
     found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     if found != "ok":
         raise sqlite3.DatabaseError(f"database disk image is malformed ({' '.join(found.split())})")
+
+
+def differences(database: Database) -> Iterator[str]:
+    """What of the database is not as this program makes it: tables, indexes, triggers, views, and whether the indexes
+    hold what the tables hold. Where they do not, a query finds other rows than there are."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for statement in STATEMENTS:
+            fresh.execute(statement)
+        made, here = _objects(fresh), _objects(database.conn)
+    for kind, name in sorted(made):
+        if here.get((kind, name)) != made[kind, name]:
+            yield f"{kind} {name} is {'altered' if (kind, name) in here else 'missing'}"
+    for kind, name in sorted(here.keys() - made.keys()):
+        if kind == "trigger":
+            yield f"trigger {name} was added"
+    for (found,) in database.execute(f"PRAGMA integrity_check({MOST_NAMED})"):
+        if found != "ok":
+            yield str(found)
+
+
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Kind and name → the SQL that makes it. What SQLite makes for itself has none."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {(kind, name): sql for kind, name, sql in rows}
 
 
 Files = tuple[tuple[str, int, int], ...]  # path, device and inode of the database and of its write-ahead log

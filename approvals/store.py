@@ -425,6 +425,10 @@ class Store:
 
     # --- for whoever verifies it, as the rows are: what somebody altered may be no `Request` any more
 
+    def not_as_made(self) -> Iterator[str]:
+        """What of the database itself is not as this program makes it."""
+        return sqlite.differences(self.database)
+
     def row(self, table: str, number: str | int) -> dict[str, Any] | None:
         """One row of `requests`, `approvals` or `closings`, by its id."""
         found = self.rows(f"SELECT * FROM {table} WHERE id = :id", id=number)

@@ -22,11 +22,14 @@ MOVING = frozenset({"submitted", *IN_PLACE, *(state.value for state in State)}) 
 def differences(
     store: Store, *, unkeyed_until: int = 0, watch: Callable[[Iterator[Event]], Iterable[Event]] = iter
 ) -> Iterator[str]:
-    """What does not agree: a broken chain, a move that may not be, a row that its events do not make.
+    """What does not agree: a table or trigger that is not the program's, a broken chain, a move that may not be, a row
+    that its events do not make.
 
     Nothing where all is well. `watch` is given the events, and hands them on: a progress bar. The store should see one
     state of the database throughout (a transaction).
     """
+    for problem in store.not_as_made():
+        yield f"the database: {problem}"
     chain, rows = Chain(store.key, unkeyed_until=unkeyed_until), _Rows(store)
     for event in watch(store.events()):
         yield from chain.differences(event)

@@ -87,8 +87,6 @@ class Life:
             for name in ("requests", "approvals")
         }
         self.count = 1
-        for row in self.store.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
-            self.connection.execute(f"DROP TRIGGER {row['name']}")  # rows are put in as they are at their end
 
     def _lead(self) -> None:
         """Asked, refused to who asked, approved by two, sent, done."""
@@ -125,9 +123,14 @@ class Life:
         """Stamp lives out until there are so many events."""
         seq, head = self.store.head()
         self.connection.execute("BEGIN")
+        triggers = self.store.rows("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        for trigger in triggers:
+            self.connection.execute(f"DROP TRIGGER {trigger['name']}")  # rows are put in as they are at their end
         while seq < events:
             self.count += 1
             seq, head = self._stamp(self.count, seq, head)
+        for trigger in triggers:
+            self.connection.execute(trigger["sql"])
         self.connection.execute("COMMIT")
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

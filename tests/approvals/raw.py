@@ -36,6 +36,17 @@ def new_row(number: int, **changes: Any) -> dict[str, object]:
 
 
 @contextmanager
+def without_triggers(connection: sqlite3.Connection) -> Iterator[None]:
+    """Nothing is refused meanwhile. Afterwards the triggers are there again: who can drop them can hide that."""
+    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    yield
+    for _, sql in triggers:
+        connection.execute(sql)
+
+
+@contextmanager
 def undone(desk: Desk) -> Iterator[None]:
     """What is tried here leaves nothing behind."""
     desk.sql("SAVEPOINT tried")

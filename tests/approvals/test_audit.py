@@ -22,15 +22,15 @@ from approvals.store import Store
 from approvals.verify import differences
 
 from .factories import ALICE, BOB, CEM, KEY, MEMBERS, Desk, a_reading, open_desk, put_in, refused
+from .raw import without_triggers
 
 
 def tampering(desk: Desk, *statements: str) -> None:
     """Raw SQL without any trigger in the way, and without foreign keys."""
-    for row in desk.store.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
-        desk.sql(f"DROP TRIGGER {row['name']}")
     desk.sql("PRAGMA foreign_keys = OFF")
-    for statement in statements:
-        desk.sql(statement)
+    with without_triggers(desk.store.database.conn):
+        for statement in statements:
+            desk.sql(statement)
 
 
 def found_by_audit(desk: Desk, key: ChainKey = KEY) -> list[str]:

@@ -37,6 +37,11 @@ def forger(desk: Desk) -> Desk:
     return desk
 
 
+def judged(forger: Desk) -> list[str]:
+    """What is said of the record; that the triggers are gone is another finding."""
+    return [line for line in forger.differences() if not line.startswith("the database")]
+
+
 def sent(desk: Desk) -> Request:
     return desk.claimed()
 
@@ -208,7 +213,7 @@ def test_a_digest_of_other_terms_is_found(forger: Desk) -> None:
     seen = {**as_row(request), **terms_of(request, amount_minor=1)}
     other = digest({name: seen[name] for name in SEEN})
     forger.store.move(request, State.PENDING, actor="bot", changes={**terms_of(request), "digest": other})
-    assert forger.differences() == ["event 2: gives R-0001 a digest that is not of its terms"]
+    assert judged(forger) == ["event 2: gives R-0001 a digest that is not of its terms"]
 
 
 def test_one_that_is_never_sent_again_was_not_sent_again(forger: Desk) -> None:
@@ -241,7 +246,7 @@ def test_two_people_close_it_and_neither_asked_for_it(forger: Desk) -> None:
 def test_a_request_begins_once_and_by_who_asked(forger: Desk) -> None:
     request = over(forger)
     forger.store.record("submitted", BOB, request_id=request.id, to_state=State.CHECKING, version=1, data={"set": {}})
-    assert forger.differences() == [f"event 4: moves {request.id}, which has not begun, or has ended"]
+    assert judged(forger) == [f"event 4: moves {request.id}, which has not begun, or has ended"]
     other = forger.service._new(a_submission(origin="another", reference="ORD9"))
     forger.store.insert(other, BOB)
     assert f"event 5: {other.id} was submitted by {BOB} for {ALICE}" in forger.differences()

@@ -10,6 +10,7 @@ import pytest
 from approvals.request import Ending, Outcome
 from bot.__main__ import main
 from tests.approvals.factories import BOB, CEM, KEY, open_desk
+from tests.approvals.raw import without_triggers
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
 DONE_TO_IT = (
@@ -34,10 +35,9 @@ def test_the_report_of_the_document_is_what_the_command_says(
     desk.approve(request, BOB, CEM)
     desk.execution.claim(request.id)
     desk.execution.settle(request.id, 1, Outcome(Ending.SUCCEEDED, "", 16_000, "REF1"))
-    for row in desk.store.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
-        desk.sql(f"DROP TRIGGER {row['name']}")
-    for statement in DONE_TO_IT:
-        desk.sql(statement)
+    with without_triggers(desk.store.database.conn):
+        for statement in DONE_TO_IT:
+            desk.sql(statement)
     desk.store.database.close()
     monkeypatch.chdir(tmp_path)
     for name, value in {"DATABASE_URL": "sqlite:///bot.db", "AUDIT_KEY": KEY.secret.decode()}.items():

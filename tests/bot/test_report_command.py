@@ -16,6 +16,7 @@ from bot.report import report
 from bot.settings import AuditSettings
 from tests.approvals.diary import Diary
 from tests.approvals.factories import CEM, KEY, open_desk
+from tests.approvals.raw import without_triggers
 from tests.approvals.rich_month import ARABIC, EVIL, write_rich_month
 
 MONTH = "2025-03"
@@ -165,9 +166,8 @@ def test_an_empty_month_says_so_kindly_and_an_unfinished_one_how_far_the_record_
 def test_a_record_that_was_altered_is_named_first_and_is_no_success(tmp_path: Path, diary: Diary) -> None:
     diary.done("03 10:00:00", "03 10:05:00")
     connection = sqlite3.connect(tmp_path / "bot.db")
-    connection.execute("DROP TRIGGER requests_final")
-    connection.execute("DROP TRIGGER requests_version")
-    connection.execute("UPDATE requests SET answered_minor = 9000")
+    with without_triggers(connection):
+        connection.execute("UPDATE requests SET answered_minor = 9000")
     connection.commit()
     connection.close()
     text = PageReader(written(tmp_path, status=1)).text

@@ -39,6 +39,7 @@ from tests.approvals.factories import (
     session,
 )
 from tests.approvals.hooked import a_hook
+from tests.approvals.raw import without_triggers
 
 CANCEL, OTHER = Operation.CANCEL, "U08ERIN"
 
@@ -186,10 +187,9 @@ def altered(folder: Path, *statements: str, **parameters: object) -> None:
         for setting in ("foreign_keys = OFF", "ignore_check_constraints = ON", "synchronous = OFF"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("BEGIN")
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            connection.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            connection.execute(statement, parameters)
+        with without_triggers(connection):
+            for statement in statements:
+                connection.execute(statement, parameters)
         connection.execute("COMMIT")
 
 
@@ -387,9 +387,8 @@ def test_the_whole_record_as_it_was_earlier_is_found(copy: Path, audit: Audit) -
 def rebuilt(folder: Path, key: ChainKey) -> Event:
     """Take the name out of a refused attempt, and write the chain anew, without a flaw; the last event before that."""
     events = [Event(**row) for row in rows(folder, "SELECT * FROM events ORDER BY seq")]
-    altered(folder)  # drops the triggers
     prev = GENESIS
-    with closed(sqlite3.connect(folder / "bot.db")) as connection:
+    with closed(sqlite3.connect(folder / "bot.db")) as connection, without_triggers(connection):
         connection.execute("UPDATE events SET hash = printf('%064d', seq)")
         for event in events:
             actor = OTHER if event.kind == "refused_attempt" else event.actor
@@ -425,3 +424,73 @@ def test_a_record_that_was_rebuilt_without_a_flaw_is_found_by_what_is_known_else
     status, said = audit(folder, key=key)
     assert status == 1
     assert f"event {last.seq}: the marker of a send says" in said
+
+
+# --- the database itself
+
+
+def made() -> list[tuple[str, str, str]]:
+    """Kind, name and SQL of all that the schema makes."""
+    with closed(sqlite3.connect(":memory:")) as connection:
+        for statement in STATEMENTS:
+            connection.execute(statement)
+        return connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name, _ in made() if kind != "table"])
+def test_what_guards_the_record_is_missed_where_it_is_gone_or_another(
+    copy: Path, audit: Audit, kind: str, name: str
+) -> None:
+    """Without it the database would no longer refuse what it must, or a view would show what is not so."""
+    sql = next(sql for _, there, sql in made() if there == name)
+    with closed(sqlite3.connect(copy / "bot.db")) as connection:
+        connection.execute(f"DROP {kind} {name}")
+    assert f"the database: {kind} {name} is missing" in audit(copy)[1].splitlines()
+    another = {"trigger": sql.replace(" WHEN ", " WHEN 0 AND ", 1), "view": f"CREATE VIEW {name} AS SELECT 1"}
+    with closed(sqlite3.connect(copy / "bot.db")) as connection:
+        connection.execute(another.get(kind, f"CREATE INDEX {name} ON requests (id)"))
+    status, said = audit(copy)
+    assert status == 1
+    assert f"the database: {kind} {name} is altered" in said.splitlines()
+
+
+def test_a_trigger_that_does_something_else_is_named(copy: Path, audit: Audit) -> None:
+    """It would act whenever the bot writes, with the bot's own hands."""
+    with closed(sqlite3.connect(copy / "bot.db")) as connection:
+        connection.execute(
+            "CREATE TRIGGER more AFTER UPDATE ON requests BEGIN INSERT INTO work_facts VALUES ('x', '{}'); END"
+        )
+    assert audit(copy)[0] == 1
+    assert "the database: trigger more was added" in audit(copy)[1].splitlines()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_second_row_of_the_same_name_is_no_clean_record(copy: Path, audit: Audit, table: str) -> None:
+    """In a table without its key: whoever lists the rows sees it, whoever looks one up sees the first."""
+    with closed(sqlite3.connect(copy / "bot.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA legacy_alter_table = ON")
+        beside = "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type <> 'table' AND sql IS NOT NULL"
+        made_again = [sql for (sql,) in connection.execute(beside, (table,))]
+        connection.execute(f"CREATE TABLE other AS SELECT * FROM {table}")
+        connection.execute(f"INSERT INTO other SELECT * FROM {table} LIMIT 1")
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE other RENAME TO {table}")
+        for sql in made_again:
+            if not sql.startswith("CREATE UNIQUE"):
+                connection.execute(sql)
+    status, said = audit(copy)
+    assert status == 1
+    assert f"the database: table {table} is altered" in said.splitlines()
+
+
+def test_an_index_that_leaves_rows_out_is_named(copy: Path, audit: Audit) -> None:
+    """What looks for the events of a request would not find them, though all are there."""
+    with closed(sqlite3.connect(copy / "bot.db", isolation_level=None)) as connection:
+        (sql,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events_of_request'").fetchone()
+        connection.execute("DROP INDEX events_of_request")
+        connection.execute(f"{sql} WHERE kind <> 'refused_attempt'")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'events_of_request'", (sql,))
+    status, said = audit(copy)
+    assert status == 1
+    assert "missing from index events_of_request" in said
