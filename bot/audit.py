@@ -21,6 +21,7 @@ UNPROVEN = "without AUDIT_KEY whoever can write to the file can write all of it 
 UNREADABLE = "AUDIT_KEY is not set, and the record has a key: without it nobody can tell whether an event was altered"
 UNANCHORED = "no marker of this database in STATE_DIR and no --anchor: a tail that was cut off would not show"
 LONGEST_LINE = 1_000  # characters
+Head = tuple[int, str, str]  # number and hash of an event, and who says so
 QUICK_SECONDS = 1.0  # what is over sooner needs no progress bar
 
 
@@ -34,8 +35,7 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
     with reading(settings) as store:
         seq, head = store.head()
         keyed = bool(seq) and store.event(seq).key_id != UNKEYED
-        marks = read_marks(settings.state_directory, store)
-        known += [(mark.seq, mark.hash, "the marker of a send") for mark in marks if mark.seq]
+        known += heads_of_sends(settings, store)
         with progress(seq) as bar:
 
             def watch(events: Iterator[Event]) -> Iterator[Event]:
@@ -45,7 +45,7 @@ def verify_record(settings: AuditSettings, *, unkeyed_until: int = 0, anchors: S
 
             for found in (
                 differences(store, unkeyed_until=unkeyed_until, watch=watch),
-                _missing(store, known),
+                missing(store, known),
             ):
                 for difference in found:
                     count += 1
@@ -70,14 +70,20 @@ def progress(events: int, *, file: TextIO | None = None, quick_seconds: float = 
     return tqdm(total=events, unit=" events", delay=quick_seconds, disable=None, leave=False, file=file)
 
 
-def _anchor(text: str) -> tuple[int, str, str]:
+def _anchor(text: str) -> Head:
     match = ANCHOR.fullmatch(text.strip().lower())
     if match is None:
         raise CannotStart("--anchor takes SEQ:HASH with at least 8 digits of the hash, such as 6:e47aa652")
     return int(match[1]), match[2], "--anchor"
 
 
-def _missing(store: Store, known: Sequence[tuple[int, str, str]]) -> Iterator[str]:
+def heads_of_sends(settings: AuditSettings, store: Store) -> list[Head]:
+    """What the markers beside the database say that it must contain."""
+    marks = read_marks(settings.state_directory, store)
+    return [(mark.seq, mark.hash, "the marker of a send") for mark in marks if mark.seq]
+
+
+def missing(store: Store, known: Sequence[Head]) -> Iterator[str]:
     """Heads that are known from outside the database: the markers beside it, and what somebody read in Slack."""
     for seq, head, whose in known:
         here = store.hash_of(seq)

@@ -13,7 +13,7 @@ from approvals.request import Refusal
 from approvals.store import Store
 from approvals.verify import differences
 from bot.acquaintance import CannotStart
-from bot.audit import plain
+from bot.audit import heads_of_sends, missing, plain
 from bot.record import reading
 from bot.report_page import DIFFERENCES_SHOWN_MOST, Proof, page
 from bot.settings import AuditSettings
@@ -30,7 +30,7 @@ def report(settings: AuditSettings, *, month: str, to: str | None, unkeyed_until
         raise CannotStart("--month takes a year and a month, such as 2026-11") from None
     with reading(settings) as store:
         try:
-            proof = _prove(store, unkeyed_until)
+            proof = _prove(store, settings, unkeyed_until)
             text = page(read_figures(store, wanted), proof)
         except (
             LookupError,
@@ -52,8 +52,9 @@ def report(settings: AuditSettings, *, month: str, to: str | None, unkeyed_until
     return 1 if proof.differences_count else 0
 
 
-def _prove(store: Store, unkeyed_until: int) -> Proof:
-    found = differences(store, unkeyed_until=unkeyed_until)
+def _prove(store: Store, settings: AuditSettings, unkeyed_until: int) -> Proof:
+    known = heads_of_sends(settings, store)
+    found = itertools.chain(differences(store, unkeyed_until=unkeyed_until), missing(store, known))
     shown = tuple(itertools.islice(found, DIFFERENCES_SHOWN_MOST))
     seq, head = store.head()
     return Proof(

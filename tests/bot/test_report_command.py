@@ -12,6 +12,8 @@ import pytest
 from approvals.audit import ChainKey
 from bot.__main__ import main
 from bot.acquaintance import CannotStart
+from bot.app import database_id
+from bot.marker import Marker
 from bot.report import report
 from bot.settings import AuditSettings
 from tests.approvals.diary import Diary
@@ -174,6 +176,29 @@ def test_a_record_that_was_altered_is_named_first_and_is_no_success(tmp_path: Pa
     said = text.partition(" ✗ ")[2]
     assert said.startswith("This record does not verify: 1 difference")
     assert "the row differs from its events in answered_minor" in said
+
+
+def test_a_tail_that_was_cut_off_before_the_last_send_is_no_success(tmp_path: Path) -> None:
+    """The key does not tell: what is left is whole. The marker of the send does, as for audit verify."""
+    desk = open_desk(tmp_path)
+    diary = Diary(desk.store, MONTH)
+    diary.done("03 10:00:00", "03 10:05:00")
+    diary.refused("05 10:00:00", "stale")
+    Marker(tmp_path, desk.store, database_id(desk.work), "host:1:1").write()
+    with without_triggers(desk.store.database.conn):
+        desk.sql("DELETE FROM events WHERE kind = 'refused_attempt'")
+    text = PageReader(written(tmp_path, key=KEY.secret, status=1)).text
+    assert "This record does not verify: 1 difference" in text
+    assert "the marker of a send says" in text
+
+
+@pytest.mark.parametrize("value", [r"\ud800", "\\u001b[2J"])
+def test_what_cannot_be_written_is_left_out_of_the_page(tmp_path: Path, diary: Diary, value: str) -> None:
+    """Half a character, which no file can hold, would else end the report without a page."""
+    diary.refused("05 10:00:00", "stale")
+    with without_triggers(diary.store.database.conn):
+        diary.store.database.execute("UPDATE events SET data = replace(data, 'stale', ?)", [value])
+    assert "does not verify" in PageReader(written(tmp_path, status=1)).text
 
 
 def test_the_key_that_wrote_the_record_proves_it_and_another_does_not(tmp_path: Path) -> None:
