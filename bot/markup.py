@@ -50,6 +50,8 @@ def document(title: str, style: str, policy: str, *body: Part) -> str:
 
 
 def _readable(text: str) -> str:
-    """Without control characters, which HTML does not allow, and without marks that reorder what is read."""
-    kept = (" " if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text if c not in _REORDERING)
+    """Without what HTML does not allow (control characters, halves of one) and marks that reorder what is read."""
+    kept = (
+        " " if unicodedata.category(c) in {"Cc", "Cs"} and c not in "\n\t" else c for c in text if c not in _REORDERING
+    )
     return "".join(kept)
