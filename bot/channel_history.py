@@ -68,9 +68,10 @@ class Progress:
         """What an interrupted reading of the same channels left, or a new one. Raises CannotStart."""
         progress = cls(path, identity)
         try:
-            text = path.read_bytes().decode() if _is_ours(path) else ""
+            text = _state(path)
             whole = text[: text.rfind("\n") + 1]  # the last line may have been written by half
-            if not progress._goes_on(whole.split("\n")[:-1]):  # other ends of lines stand in what people wrote
+            lines = whole.split("\n")[:-1]  # other ends of lines stand in what people wrote
+            if not _is_ours(path) or not progress._goes_on(lines):
                 progress = cls(path, identity)
                 first = {"version": STATE_VERSION, "started_at": progress.started_at, **identity}
                 path.unlink(missing_ok=True)
@@ -78,7 +79,7 @@ class Progress:
                 progress._write(first)
             elif whole != text:
                 os.truncate(path, len(whole.encode()))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise CannotStart(f"--state {path} cannot be used ({type(error).__name__}); name another file") from None
         return progress
 
@@ -133,6 +134,14 @@ class Progress:
             )
             for channel, place in self.places.items()
         }
+
+
+def _state(path: Path) -> str:
+    """What stands in the state file, if there is one. Raises ValueError where it is something else."""
+    text = path.read_bytes().decode() if path.exists() else ""
+    if text and not text.startswith('{"version"'):
+        raise ValueError("no state of a reading")
+    return text
 
 
 def _is_ours(path: Path) -> bool:

@@ -261,7 +261,7 @@ async def test_an_interrupted_reading_goes_on_where_it_stopped(told: World, numb
     assert not state.exists()
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]\n", '{"version":1,"started_at":0}\n', "\xff\n"])
+@pytest.mark.parametrize("content", ["", '{"version": 1', '{"version":1,"started_at":0}\n'])
 async def test_a_state_file_of_something_else_is_not_believed(told: World, tmp_path: Path, content: str) -> None:
     state = tmp_path / "state"
     state.write_text(content)
@@ -285,6 +285,16 @@ async def test_a_state_file_that_others_can_write_is_not_believed(told: World, t
     state.symlink_to(tmp_path / "elsewhere")
     assert (await audited(told, state=state)).found["counts"]["card"] == 3
     assert (tmp_path / "elsewhere").exists()
+
+
+async def test_a_slip_with_the_state_file_costs_no_file(told: World) -> None:
+    """Neither the database's file nor any other of theirs is taken for an old state, and deleted."""
+    (told.folder / "notes").write_text("[1]\n")
+    for name in ("notes", "bot.db"):
+        before = (told.folder / name).read_bytes()
+        with pytest.raises(CannotStart, match="name another file"):
+            await audited(told, state=told.folder / name)
+        assert (told.folder / name).read_bytes() == before
 
 
 def test_a_reading_goes_on_whatever_people_wrote(tmp_path: Path) -> None:
