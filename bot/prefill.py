@@ -25,12 +25,15 @@ ASKED = tuple(operation for operation in Operation if operation is not Operation
 
 _LIKE_AN_AMOUNT = re.compile(r"[+-]?[.,]?\d\S{0,40}|full", re.IGNORECASE)  # digits of any script
 _WORD = re.compile(r"[A-Za-z]+")
+# Of a person: what an e-mail address or a telephone number has, and no order number.
+_CONTACT = re.compile(r"@|\+ ?[0-9]|^[0-9()]+(?: +[0-9()-]+){2,}$")
 _SESSION_ID = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])")
 _QUOTED = re.compile(r'["“”`]([^"“”`\n]{1,128})["“”`]')
 # "order 12345", "Order no. 12345", "order: 12345": after that word, digits alone are a number. A few spaces and no
 # more: gaps without an end would be tried in all combinations, and a message of spaces would stop the whole program.
 _ORDER = re.compile(
-    r"\border\s{0,3}(?:no\.?|number|id)?\s{0,3}[:#]?\s{0,3}([\w./#-]{0,127}[0-9][\w./#-]{0,127})", re.IGNORECASE
+    r"\border\s{0,3}(?:no\.?|number|id)?\s{0,3}[:#]?\s{0,3}([\w./#-]{0,127}[0-9][\w./#-]{0,127})(?![\w@])",
+    re.IGNORECASE,
 )
 _CODE = re.compile(r"(?<![\w@#.,/-])(?=[\w./#-]{0,127}[0-9])(?=[\w./#-]{0,127}[A-Z])[A-Z0-9][A-Z0-9./#_-]{2,127}(?!\w)")
 _AMOUNT = re.compile(r"(?<![\w.,-])([0-9][0-9.,]{0,20})[ \u00a0]?([A-Z]{3})(?![A-Za-z0-9])")
@@ -171,8 +174,8 @@ def _has_digit(text: str) -> bool:
 
 
 def _may_be_order(text: str) -> bool:
-    """Neither a request of ours, nor an amount, nor what no command would take."""
-    if typed.normalise_request_id(text) or _amount(text):
+    """Neither a request of ours, nor an amount, an address or a telephone number, nor what no command would take."""
+    if typed.normalise_request_id(text) or _amount(text) or _CONTACT.search(text):
         return False
     try:
         return typed.parse_reference(text).value != ""

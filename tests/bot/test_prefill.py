@@ -111,6 +111,21 @@ def test_whatever_the_text_a_form_comes_of_it_and_no_card_number(text: str) -> N
         assert view_problems(view, "modal") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Please call "Sara +96555512345"',
+        'her address is "sara77@example.com"',
+        "order sara77@example.com",
+        "refund to “+965 5555 1234”",
+        'phone "555 123 4567"',
+    ],
+)
+def test_how_a_customer_is_reached_is_no_order_number(text: str) -> None:
+    """It would stand in the form, in the command that is told where no form opens, and at a slip in the record."""
+    assert prefill.of_message({"text": text}).reference == ""
+
+
 @pytest.mark.parametrize("space", [" ", "\n", "\u00a0", "no ", "order ", "order no : "])
 def test_no_message_keeps_the_program_from_its_work(space: str) -> None:
     """Whoever writes a message, and anybody who uses the shortcut on it, would else stop the loop for hours."""
