@@ -168,7 +168,7 @@ class Homes:
             await self.people.vouch(user, self.people.team_id)
         except Refusal:
             return home.stranger(user).to_dict(), True
-        members = await self.people.members(self.policy)
+        members = await self.people.members_now(lambda: self.policy)
         board = self.board(user, pages, members)
         return self._rendered(board)
 

@@ -86,7 +86,7 @@ class Inbox:
         except Refusal as refusal:
             self._refuse(job, wanted, refusal)
             return None
-        return await self.people.members(self.policy)
+        return await self.people.members_now(lambda: self.policy)
 
     def _command(self, job: Job, command: commands.Command, members: Members) -> Answer | None:
         """Do what a command says; the answer for the person, or None where the card or a notice is the answer."""

@@ -73,6 +73,13 @@ class People:
             for name, entries in policy.groups.items()
         }
 
+    async def members_now(self, policy: Callable[[], Policy]) -> Members:
+        """The same for the policy that counts when Slack has answered: another may have come into force meanwhile."""
+        asked = None
+        while asked is not (current := policy()):
+            asked, members = current, await self.members(current)
+        return members
+
     def unread(self, policy: Policy) -> list[str]:
         """A sentence for each user group of the policy that Slack has refused to tell when it was asked last."""
         return [

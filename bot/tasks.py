@@ -73,7 +73,7 @@ class Tasks:
             seconds = wait.seconds or min(5.0 * 2 ** (job.tries - 1), 300)
             self._tell_waiting(request, str(wait), seconds)
             raise PutBack(seconds) from None
-        checked = self.service.check(request.id, read, await self.people.members(self.service.policy))
+        checked = self.service.check(request.id, read, await self.people.members_now(lambda: self.service.policy))
         before = self.service.done_before(checked) if checked and checked.is_open else None
         if checked and before:
             self.delivery.answer_requester(f"before:{checked.id}", checked, results.repetition(checked, before))
@@ -105,7 +105,7 @@ class Tasks:
         request = self.store.get(str(job.payload["request"]))
         if request is None or request.state is not State.PENDING:
             return
-        deciders = self.service.deciders(request, await self.people.members(self.service.policy))
+        deciders = self.service.deciders(request, await self.people.members_now(lambda: self.service.policy))
         if deciders:
             await self.delivery.call(job, request, deciders)
 
