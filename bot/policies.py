@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import sqlite3
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +49,17 @@ class Content:
 def look_at(path: Path) -> Content:
     """The file as it is now. No more of it than a policy may have, and one character."""
     try:
-        if not path.is_file():  # whoever opens a pipe waits for its writer
-            return Content(b"", FileNotFoundError.__name__)
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return Content(b"", FileNotFoundError.__name__)
             return Content(file.read(BYTES_MAXIMUM + 4))
     except OSError as error:
         return Content(b"", type(error).__name__)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Whoever opens a pipe waits for its writer, and one may take the file's place at any moment."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_policy(settings: Settings) -> Policy:
