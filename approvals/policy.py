@@ -234,10 +234,25 @@ def _unsatisfiable(rule: Rule, members: Members) -> list[Finding]:
     askers = people(rule.ask, members)
     if not askers:
         return [Finding("error", f"Rule “{rule.name}”: nobody is in {', '.join(rule.ask)}. Add people, or block it.")]
-    obstacles = {person: why for person in sorted(askers) if (why := Policy.obstacle(rule, person, members))}
+    obstacles = dict(_obstacles(rule, askers, members))
     if not obstacles:
         return []
     why = next(iter(obstacles.values()))
     if len(obstacles) == len(askers):
         return [Finding("error", f"No request under rule “{rule.name}” could be decided and closed. {why}")]
     return [Finding("warning", f"{', '.join(obstacles)} will be refused under rule “{rule.name}”. {why}")]
+
+
+def _obstacles(rule: Rule, askers: frozenset[str], members: Members) -> Iterator[tuple[str, str]]:
+    """Who of the askers meets one, and which: it depends on nothing but whether they are among those who decide.
+
+    A group may hold thousands, and nothing else is done while they are counted.
+    """
+    approving, vouching_ = people(rule.approve, members), people(vouching(rule), members)
+    known: dict[tuple[bool, bool], str | None] = {}
+    for person in sorted(askers):
+        kind = (person in approving, person in vouching_)
+        if kind not in known:
+            known[kind] = Policy.obstacle(rule, person, members)
+        if why := known[kind]:
+            yield person, why

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -332,3 +334,24 @@ def test_a_rule_can_be_read_back_from_the_line_that_a_request_keeps(rule: Rule) 
 def test_another_line_is_no_rule(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Rule.from_text(text)
+
+
+# --- large groups
+
+
+def test_everybody_of_a_large_group_is_judged_as_alone_and_quickly() -> None:
+    """The policy is read again while the bot runs: nothing else is done meanwhile."""
+    staff = frozenset(f"U{number:08}" for number in range(3_000))
+    members = {"agents": staff | {ALICE, BOB}, "leads": staff | {CEM}, "rest": frozenset({CEM, "U00000007"})}
+    asked = 'operations = ["refund"]\nask = ["agents", "leads"]\napprovals = 2'
+    rules = [f'name = "{group}"\napprove = ["{group}"]\n{asked}' for group in ("agents", "leads", "rest")]
+    policy = policy_of(*rules)
+    began = time.perf_counter()
+    found = findings(policy, members)
+    assert time.perf_counter() - began < 1.0
+    rest = policy.rules[2]
+    for person in (ALICE, CEM, "U00000007", "U00000008"):
+        alone = Policy.obstacle(rest, person, members)
+        told = [finding.sentence for finding in found if person in finding.sentence and "“rest”" in finding.sentence]
+        assert bool(told) == bool(alone)
+        assert all(alone in sentence for sentence in told if alone)
