@@ -9,10 +9,11 @@ from approvals.alarms import raise_alarm
 from approvals.following import BOT
 from approvals.policy import Policy
 from approvals.sentences import alarms
-from approvals.store import Store
+from approvals.store import Store, seconds_between
 from approvals.work import Work
 
 ADOPTED, REFUSED = "policy_adopted", "policy_refused"  # the kinds of the events
+ONE_MISTAKE_SECONDS = 60.0  # in which all processes of the database have seen it
 
 
 class InForce:
@@ -38,13 +39,15 @@ def record_adopted(store: Store, policy: Policy, file_hash: str | None) -> None:
 
 
 def record_refused(store: Store, work: Work, why: str, file_hash: str | None) -> None:
-    """Write down and tell the audit channel that a changed file is not used: once for each content, whoever reads it.
+    """Write down and tell the audit channel that a changed file is not used: once, whoever reads it, and once
+    more where the same comes back after a while (that the file was mended in between is no event).
 
     `why`: what is wrong, and what to write. `file_hash`: None where the file cannot be read.
     """
     with store.transaction():
         last = store.last_event_of(ADOPTED, REFUSED)
-        if last is not None and last.kind == REFUSED and last.facts["file"] == file_hash:
+        is_same = last is not None and last.kind == REFUSED and last.facts["file"] == file_hash
+        if last is not None and is_same and seconds_between(last.at, store.now()) <= ONE_MISTAKE_SECONDS:
             return
         store.record(REFUSED, BOT, data={"why": why, "file": file_hash})
         raise_alarm(store, work, alarms.policy_refused(why=why), {"file": file_hash})

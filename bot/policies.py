@@ -12,6 +12,8 @@ import logging
 import os
 import sqlite3
 import stat
+import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from bot.settings import Settings
 log = logging.getLogger("bot.policies")
 LOOK_SECONDS = 1.0
 BYTES_MAXIMUM = 4 * FILE_CHARACTERS_MAXIMUM
+MOST_TOLD, TOLD_SECONDS = 5, 300.0  # so many bad ones are told in so long: a file that flaps floods nothing
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,8 @@ class Policies:
         self._seen = self._settled = look_at(settings.policy_file)
         self._counts = False  # until Slack has said who is in its groups
         self._told: Content | None = None  # what was refused for want of people, who may come
+        self._told_at: deque[float] = deque(maxlen=MOST_TOLD)
+        self.clock = time.monotonic
         policy = _first(settings.policy_file, self._seen, loopback=settings.ottu_on_loopback)
         check_people(settings, policy)
         self.in_force = InForce(policy)
@@ -147,17 +152,25 @@ class Policies:
         try:
             policy = policy_of(found, loopback=self.settings.ottu_on_loopback)
         except PolicyError as error:
-            record_refused(store, work, str(error), found.hash)
-            self._settled = found
+            if self._tell(store, work, str(error), found):
+                self._settled = found
             return
         problem = await self._nobody_could(policy, people)
         if problem is None:
             record_adopted(store, policy, found.hash)
             self.in_force.put(policy)
             self._settled, self._told = found, None
-        elif self._told != found:
-            record_refused(store, work, problem, found.hash)
+        elif self._told != found and self._tell(store, work, problem, found):
             self._told = found
+
+    def _tell(self, store: Store, work: Work, why: str, found: Content) -> bool:
+        """Write down that it is refused; False where too many were just now: it is told later, if it is still so."""
+        now = self.clock()
+        if len(self._told_at) == MOST_TOLD and now - self._told_at[0] < TOLD_SECONDS:
+            return False
+        record_refused(store, work, why, found.hash)
+        self._told_at.append(now)
+        return True
 
     @staticmethod
     async def _nobody_could(policy: Policy, people: People) -> str | None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from approvals.audit import ChainKey
+from approvals.policy_in_force import record_refused
 from approvals.request import State
+from approvals.sqlite import open_database
+from approvals.store import Store
+from approvals.work import Work
 from bot.policies import look_at
-from tests.bot.test_policy_reload import LEADS, policies, write
+from tests.bot.test_policy_reload import LEADS, alarms, policies, write
 from tests.bot.world import BOB, CEM, OUT, POLICY, a_world
 
 
@@ -66,3 +72,41 @@ def test_no_look_waits_for_a_pipe_that_comes_in_between(tmp_path: Path) -> None:
         flipping.kill()
         flipping.wait()
     assert looked.returncode == 0
+
+
+async def test_a_file_that_flaps_between_bad_ones_floods_neither_the_channel_nor_the_record(tmp_path: Path) -> None:
+    """A few are told at once; then one in a while. A good one counts at once, whatever was before."""
+    async with a_world(tmp_path) as world:
+        policies_, ahead = world.running.policies, [0.0]
+        policies_.clock = lambda clock=policies_.clock: clock() + ahead[0]  # type: ignore[misc]  # a default
+
+        async def look() -> None:
+            for _ in range(2):
+                await policies_.look(world.store, world.running.work, world.running.people)
+
+        for number in range(12):
+            write(world, f"nonsense {number}")
+            await look()
+        assert len(policies(world)) == 5
+        write(world, POLICY + "\n# mended")
+        await look()
+        assert policies(world)[-1].kind == "policy_adopted"
+        write(world, "nonsense again")
+        await look()
+        assert len(policies(world)) == 6
+        ahead[0] = 301.0
+        await world.until(lambda: len(policies(world)) == 7)  # it is still so, and told now
+        await world.quiet()
+        assert len(alarms(world)) == 6
+
+
+def test_the_same_mistake_of_another_day_is_told_again(tmp_path: Path) -> None:
+    """The file was put back meanwhile, which is no event; two processes that see one mistake tell it once."""
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    store = Store(open_database(tmp_path / "bot.db"), ChainKey(b""), lambda: now[0])
+    work = Work(store, "host:1:1")
+    for seconds, told in ((0, 1), (30, 1), (3600, 2), (30, 2)):
+        now[0] += timedelta(seconds=seconds)
+        record_refused(store, work, "it is gone", None)
+        assert len(store.events_of_kind("alarm")) == len(store.events_of_kind("policy_refused")) == told
+    store.database.close()
