@@ -41,6 +41,15 @@ def seconds_between(earlier: str, later_: str) -> float:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Of a request that waits for decisions, what tells who may decide: there may be thousands."""
+
+    id: str
+    requester: str
+    rule_text: str
+
+
+@dataclass(frozen=True)
 class Approval:
     """One person's yes, as its row in `approvals`."""
 
@@ -191,6 +200,11 @@ class Store:
 
     def in_states(self, *states: State) -> list[Request]:
         return self.select(f"state IN ({', '.join(repr(s.value) for s in states)}) ORDER BY created_at, id")
+
+    def pending(self) -> list[Waiting]:
+        """What waits for decisions, the first to expire first."""
+        sql = "SELECT id, requester, rule_text FROM requests WHERE state = 'pending' ORDER BY expires_at, id"
+        return [Waiting(**row) for row in self.rows(sql)]
 
     def open_of(self, requester: str) -> list[Request]:
         """What somebody asked for and is not final, newest first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from typing import TypeVar
 
 from slack_sdk.models.blocks import (
     ActionsBlock,
@@ -30,6 +31,7 @@ from bot.results import repetition
 from bot.shown import LONGEST_REASON_SHOWN, moment, title, transaction
 from bot.words import SYMBOLS, cut, escape, literal, person, sentence
 
+T = TypeVar("T")
 LONGEST_DETAIL = 300  # of what became of a request
 MOST_NAMED = 10  # people in one sentence
 TURN = "home_page"  # the beginning of the action ids of the buttons that turn a page
@@ -78,7 +80,7 @@ class Listed:
     count: int = 0
 
     @classmethod
-    def of(cls, requests: Sequence[Request], number: int, size: int, item: Callable[[Request], Item]) -> Listed:
+    def of(cls, requests: Sequence[T], number: int, size: int, item: Callable[[T], Item]) -> Listed:
         """That page; the last one where there are no longer so many."""
         pages = max(-(-len(requests) // size), 1)
         number = min(number, pages - 1)

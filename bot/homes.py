@@ -22,7 +22,7 @@ from approvals.execution import Execution
 from approvals.policy import Members, Policy, Rule, people
 from approvals.request import Refusal, Request, State
 from approvals.service import Service
-from approvals.store import Store, later, seconds_between
+from approvals.store import Store, Waiting, later, seconds_between
 from approvals.work import Job, Work
 from bot import home
 from bot.delivery import Delivery
@@ -70,7 +70,7 @@ class Pending:
     """What waits for decisions at one head of the record, and who has approved it: read once for everybody."""
 
     head: tuple[int, str]
-    requests: list[Request]
+    requests: list[Waiting]
     approvers: dict[str, list[str]]
 
 
@@ -196,10 +196,13 @@ class Homes:
         def item(request: Request) -> Item:
             return self._item(request, pending.approvers.get(request.id, []))
 
+        def waiting_item(one: Waiting) -> Item:
+            return item(self.service.known(one.id))
+
         return Board(
             reader=user,
             channels=self.policy.channels.requests,
-            waiting=Listed.of(self._waiting(user, members, pending), pages.waiting, sizes.waiting, item),
+            waiting=Listed.of(self._waiting(user, members, pending), pages.waiting, sizes.waiting, waiting_item),
             mine=Listed.of(mine + ended, pages.mine, sizes.mine, item),
             doubt=Listed.of(
                 [one for one in doubtful if may_read or one.requester == user], pages.doubt, sizes.doubt, item
@@ -214,21 +217,18 @@ class Homes:
     def _pending_now(self) -> Pending:
         head = self.store.head()
         if self._pending.head != head:
-            self._pending = Pending(head, self.store.in_states(State.PENDING), self.store.approvals_of_pending())
+            self._pending = Pending(head, self.store.pending(), self.store.approvals_of_pending())
         return self._pending
 
-    def _waiting(self, user: str, members: Members, pending: Pending) -> list[Request]:
-        """What that person could approve now, the first to expire first."""
-        rules: dict[str, Rule] = {}  # hundreds of requests have few rules
-
-        def may(request: Request) -> bool:
-            text = request.rule_text or ""
-            rule = rules.get(text) or rules.setdefault(text, self.service.rule_of(request))
-            return self.policy.may_approve(rule, user, members)
-
-        others = [one for one in pending.requests if one.requester != user]
-        found = [one for one in others if user not in pending.approvers.get(one.id, []) and may(one)]
-        return sorted(found, key=lambda request: (request.expires_at, request.id))
+    def _waiting(self, user: str, members: Members, pending: Pending) -> list[Waiting]:
+        """What that person could approve now, the first to expire first. Thousands of requests have few rules."""
+        texts = {one.rule_text for one in pending.requests}
+        theirs = {text for text in texts if self.policy.may_approve(Rule.from_text(text), user, members)}
+        return [
+            one
+            for one in pending.requests
+            if one.rule_text in theirs and one.requester != user and user not in pending.approvers.get(one.id, [])
+        ]
 
     def _item(self, request: Request, given: list[str]) -> Item:
         card = self.work.card(request.id)

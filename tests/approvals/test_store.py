@@ -278,6 +278,17 @@ def test_what_one_person_asked_for_and_what_ended_lately_is_found_newest_first(d
     assert [step["detail"] for step in plan] == ["SEARCH requests USING INDEX requests_by_time (state_at>?)"]
 
 
+def test_what_waits_is_told_with_its_rule_and_requester_the_first_to_expire_first(desk: Desk) -> None:
+    late, early = (
+        put_in(desk.store, State.PENDING, 1),
+        put_in(desk.store, State.PENDING, 2, expires_at="2098-01-01T00:00:00.000Z"),
+    )
+    put_in(desk.store, State.APPROVED, 3)
+    found = desk.store.pending()
+    assert [(one.id, one.requester) for one in found] == [(early.id, ALICE), (late.id, ALICE)]
+    assert {one.rule_text for one in found} == {early.rule_text}
+
+
 def test_approvals_that_stand_are_told_of_what_is_pending_alone(desk: Desk) -> None:
     waiting, other = put_in(desk.store, State.PENDING, 1), put_in(desk.store, State.PENDING, 2)
     for request, person in ((waiting, CEM), (waiting, BOB), (other, BOB)):
