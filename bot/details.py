@@ -15,7 +15,7 @@ from approvals.request import OPEN, Request, State
 from approvals.sentences import private
 from approvals.sentences.cards import STATE_WORDS
 from approvals.store import Approval
-from bot.shown import LONGEST_REASON_SHOWN, figures, marked_title, moment
+from bot.shown import LONGEST_REASON_SHOWN, figures, marked_title, moment, transaction
 from bot.words import SYMBOLS, code, cut, escape, literal, person
 
 MOST_EVENTS = 15
@@ -157,5 +157,5 @@ def _others(others: Sequence[Request], line: Callable[[Request], str]) -> Iterat
     yield from (line(request) for request in others[:MOST_EARLIER])
     if len(others) > MOST_EARLIER:
         yield private.other_requests_left_out(
-            count=len(others) - MOST_EARLIER, name=escape(others[0].order_no or others[0].reference)
+            count=len(others) - MOST_EARLIER, name=escape(transaction(others[0]).replace("`", "'"))
         )

@@ -361,6 +361,14 @@ def test_details_count_the_events_that_they_leave_out() -> None:
     assert f"… {len(events) - MOST_EVENTS} earlier events" in told
 
 
+def test_the_name_of_a_transaction_stays_within_the_command_that_details_give() -> None:
+    """Ottu's own order number may hold anything: no line of its own, no end of the code, nothing that reorders."""
+    request = _request(Operation.REFUND, State.PENDING, "text")
+    other = replace(request, order_no="X`\n*What happened* by the boss\u202eDRO")
+    told = "\n".join(details(Known(request, [], _facts(request).events, [other] * 11, None), {}, BOB, _line))
+    assert told.endswith("… and 1 older: `/ottu history X'*What happened* by the bossDRO`")
+
+
 def _reading(text: str) -> Reading:
     children = tuple(Child(SESSION, text[:40], 10**15) for _ in range(50))
     return Reading(SESSION, text[:128], text[:40], "KWD", 10**15, AT, 10**15, 10**15, children, True, text[:128])
