@@ -242,14 +242,14 @@ class Demo:
 
 
 def _go_on_by_hand(where: dict[str, str]) -> None:
-    print(
-        f"\nGo on by hand: open {where['page_url']} in a browser, choose who you are, and type"
-        "\n  /ottu capture AUTH7 full     then approve it as Bob or Cem"
-        "\n  /ottu refund USD55 60        more than was paid"
-        "\n  /ottu help"
-        "\nCtrl-C ends it."
-    )
     try:
+        print(
+            f"\nGo on by hand: open {where['page_url']} in a browser, choose who you are, and type"
+            "\n  /ottu capture AUTH7 full     then approve it as Bob or Cem"
+            "\n  /ottu refund USD55 60        more than was paid"
+            "\n  /ottu help"
+            "\nCtrl-C ends it."
+        )
         signal.pause()
     except KeyboardInterrupt:
         print()
