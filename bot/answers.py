@@ -60,8 +60,8 @@ def waiting(request: Request, why: str, until: str) -> str:
     return private.waiting(request_id=request.id, why=sentence(why).rstrip("."), until=moment(until))
 
 
-def line(request: Request, permalink: str | None) -> str:
-    """One request in a list: symbol, link, what, where it stands."""
+def line(request: Request, permalink: str | None, approvers: Sequence[str] = ()) -> str:
+    """One request in a list: symbol, link, what, where it stands, who asked and approved."""
     name = f"<{permalink}|{request.id}>" if permalink else request.id
     return private.line(
         symbol=SYMBOLS[request.state],
@@ -71,6 +71,7 @@ def line(request: Request, permalink: str | None) -> str:
         state=STATE_WORDS[request.state],
         at=moment(request.state_at),
         requester=person(request.requester),
+        approvers=[person(user) for user in approvers],
     )
 
 

@@ -13,7 +13,7 @@ from approvals.audit import Event
 from approvals.policy import Members, Policy, Rule, people
 from approvals.request import OPEN, Request, State
 from approvals.sentences import private
-from approvals.sentences.cards import STATE_WORDS
+from approvals.sentences.cards import STATE_WORDS, record
 from approvals.store import Approval
 from bot.shown import LONGEST_REASON_SHOWN, figures, marked_title, moment, transaction
 from bot.words import SYMBOLS, code, cut, escape, literal, person
@@ -146,6 +146,7 @@ def _events(events: Sequence[Event]) -> Iterator[str]:
             to=event.to_state if event.to_state != event.kind else None,
             actor=None if event.actor == "bot" else person(event.actor),
         )
+    yield f"_{record(seq=events[-1].seq, head=events[-1].hash[:8])}_"
 
 
 def _others(others: Sequence[Request], line: Callable[[Request], str]) -> Iterator[str]:

@@ -203,7 +203,10 @@ class Inbox:
     def _lines(self, requests: list[Request]) -> list[str]:
         cards = {request.id: self.work.card(request.id) for request in requests}
         links = {name: card.permalink if card else None for name, card in cards.items()}
-        return [answers.line(request, links[request.id]) for request in requests]
+        return [
+            answers.line(request, links[request.id], [given.person for given in self.store.approvals(request.id)])
+            for request in requests
+        ]
 
     def _of(self, reference: commands.Reference) -> list[Request]:
         column = "session_id" if reference.kind == "session" else "order_no"

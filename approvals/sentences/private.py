@@ -67,9 +67,20 @@ def older_ones(*, count: int) -> str:
     return f"… and {count} older ones. `/ottu status` shows any of them by its name."
 
 
-def line(*, symbol: str, name: str, what: str, transaction: str, state: str, at: str, requester: str) -> str:
-    """One request. `state`: its word."""
-    return f"{symbol} {name} {what} · {transaction} · {state} {at} · {requester}"
+def line(
+    *,
+    symbol: str,
+    name: str,
+    what: str,
+    transaction: str,
+    state: str,
+    at: str,
+    requester: str,
+    approvers: Sequence[str],
+) -> str:
+    """One request. `state`: its word; people as mentions."""
+    approved = f", approved by {', '.join(approvers)}" if approvers else ""
+    return f"{symbol} {name} {what} · {transaction} · {state} {at} · {requester}{approved}"
 
 
 # Pause and resume

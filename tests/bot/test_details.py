@@ -53,6 +53,8 @@ async def test_all_that_is_known_is_told_privately(world: World, how: str) -> No
     assert f"Session: `{request.session_id}`" in told
     assert re.search(rf"{DATE} submitted → checking by <@{ALICE}>", told)
     assert re.search(rf"{DATE} approval → pending by <@{BOB}>", told)
+    last = list(world.store.events(request.id))[-1]
+    assert f"_record {last.seq}:{last.hash[:8]}_" in told  # where the record tells it
     assert "*Other requests for this transaction* (2)" in told
     assert re.search(rf"🚫 R-\w+ refund · ORD123 · Refused {DATE} · <@{ALICE}>", told)
     assert re.search(rf"✅ \S*{first.id}>? refund 2\.000 KWD · ORD123 · Done {DATE} · <@{ALICE}>", told)

@@ -101,3 +101,4 @@ async def test_what_is_decided_leaves_the_open_ones_and_stays_in_the_history(wor
     told = await world.told_something(CEM, "Requests for ORD123")
     assert _listed(told) == [request.id]
     assert "✅" in told
+    assert f"<@{ALICE}>, approved by <@{BOB}>" in told

@@ -96,7 +96,7 @@ def one_request(text: str) -> Request:
 
 def all_lists(text: str) -> Iterator[Built]:
     for count in (0, 1, 100, 700):
-        lines = [answers.line(one_request(text), LINK)] * count
+        lines = [answers.line(one_request(text), LINK, [f"U{n:010d}" for n in range(10)])] * count
         yield answers.listed(text[:128] and "Open requests", lines, "Nothing")
 
 
