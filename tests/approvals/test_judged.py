@@ -227,7 +227,14 @@ def test_one_that_is_never_sent_again_was_not_sent_again(forger: Desk) -> None:
 def test_two_people_close_it_and_neither_asked_for_it(forger: Desk) -> None:
     """Each pair that is none, written as a closing would write it."""
     for number, (first, second, groups) in enumerate(
-        [(ALICE, BOB, None), (BOB, ALICE, None), (BOB, BOB, None), (BOB, CEM, [["agents"], ["nobody"]])], start=1
+        [
+            (ALICE, BOB, None),
+            (BOB, ALICE, None),
+            (BOB, BOB, None),
+            (BOB, CEM, [["agents"], ["nobody"]]),
+            (BOB, CEM, [["leads"]]),
+        ],
+        start=1,
     ):
         request = put_in(forger.store, State.UNKNOWN, number)
         said = {"outcome": "failed", "evidence": "looked"}
@@ -240,6 +247,7 @@ def test_two_people_close_it_and_neither_asked_for_it(forger: Desk) -> None:
         f"{ALICE} decided on R-0002, which {ALICE} asked for",
         "closes R-0003 as failed without two people who say so",
         "closes R-0004 by two people of whom its rule wants others",
+        "closes R-0005 by two people of whom its rule wants others",
     ]
 
 
