@@ -11,7 +11,7 @@ demo: $(STAMP)  ## run the main job with a local Slack and a local Ottu
 	@$(RUN) -m bot demo
 
 test: $(DEV)  ## run the tests
-	$(RUN) -m pytest -q -n 4 --dist loadfile
+	$(RUN) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder tests/proofs tests
 
 check: $(DEV)  ## lint, formatting, types, and who imports whom
 	$(RUN) -m ruff check .
@@ -24,7 +24,7 @@ format: $(DEV)  ## format and mend what the linter can
 	$(RUN) -m ruff check --fix .
 
 coverage: $(DEV)  ## the tests, with the branches that none of them takes
-	$(RUN) -m pytest -q -n 4 --dist loadfile --cov --cov-report=term-missing:skip-covered
+	$(RUN) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered tests/proofs tests
 
 bench: $(DEV)  ## how fast the audit is, against a floor measured in the same run
 	$(RUN) benchmarks/verify.py
