@@ -23,6 +23,7 @@ from bot.acquaintance import CannotStart
 from bot.app import database_id, new_tracking_key, open_store
 from bot.marker import Marker
 from bot.policies import read_policy
+from bot.record import read_only
 from bot.settings import Settings
 
 
@@ -83,7 +84,7 @@ def _adopt(settings: Settings, store: Store, policy: Policy, why: str) -> None:
 
 def _check(source: Path) -> None:
     try:
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(read_only(source), uri=True)) as connection:
             intact = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             connection.execute("SELECT 1 FROM requests LIMIT 1").fetchone()
     except sqlite3.Error as error:

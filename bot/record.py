@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlite_utils import Database
 
@@ -14,6 +15,11 @@ from bot.acquaintance import CannotStart
 from bot.settings import AuditSettings
 
 
+def read_only(path: Path) -> str:
+    """The address by which SQLite opens that file for reading alone; a plain path could hold `?`, `#` or `%`."""
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
 @contextmanager
 def reading(settings: AuditSettings) -> Iterator[Store]:
     """The record as it is at the first query, whatever the bot writes meanwhile. Raises CannotStart."""
@@ -21,7 +27,7 @@ def reading(settings: AuditSettings) -> Iterator[Store]:
     if not path.is_file():
         raise CannotStart(f"DATABASE_URL {path} is not there; name the database that is to be read")
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = sqlite3.connect(read_only(path), uri=True, isolation_level=None)
         try:
             connection.execute("BEGIN")
             yield Store(Database(connection, execute_plugins=False), ChainKey(settings.key))

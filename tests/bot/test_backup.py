@@ -112,3 +112,11 @@ async def test_a_copy_is_put_where_nothing_was(ended: World, tmp_path: Path) -> 
     assert restore(ended.settings, tmp_path / "copy.db", sure=True) == 0
     assert states(tmp_path / "new.db") == ["unknown"]
     assert not (tmp_path / "new.db.before-restore-1").exists()
+
+
+async def test_a_copy_may_have_any_name(ended: World, tmp_path: Path) -> None:
+    """SQLite takes what is opened for reading as an address, in which `?`, `#` and `%` mean something else."""
+    copy = tmp_path / "50%41 of #1?.db"
+    assert backup(ended.settings, copy) == 0
+    assert restore(ended.settings, copy, sure=True) == 0
+    assert states(tmp_path / "bot.db") == ["unknown"]
