@@ -152,14 +152,20 @@ def _check_rate(state: State, channel: Channel) -> None:
     state.last_posts[channel.id] = now
 
 
-def update(state: State, arguments: Json) -> Json:
-    """chat.update: text without blocks removes the blocks; without metadata the old stays."""
-    channel = writable(state, arguments.get("channel"))
+def _own(state: State, channel: Channel, arguments: Json, refusal: str) -> Message:
+    """The message that `ts` names. Raises ApiError where there is none, or with `refusal` where it is not the app's."""
     message = state.find(channel.id, str(arguments.get("ts")))
     if message is None:
         raise ApiError("message_not_found")
     if message.user != state.bot_user:
-        raise ApiError("cant_update_message")
+        raise ApiError(refusal)
+    return message
+
+
+def update(state: State, arguments: Json) -> Json:
+    """chat.update: text without blocks removes the blocks; without metadata the old stays."""
+    channel = writable(state, arguments.get("channel"))
+    message = _own(state, channel, arguments, "cant_update_message")
     content = checked_content(arguments)
     text = message.text if content.text is None else content.text
     metadata = message.metadata if content.metadata is None else content.metadata
@@ -171,11 +177,7 @@ def update(state: State, arguments: Json) -> Json:
 def delete(state: State, arguments: Json) -> Json:
     """chat.delete, of the app's own messages."""
     channel = writable(state, arguments.get("channel"))
-    message = state.find(channel.id, str(arguments.get("ts")))
-    if message is None:
-        raise ApiError("message_not_found")
-    if message.user != state.bot_user:
-        raise ApiError("cant_delete_message")
+    message = _own(state, channel, arguments, "cant_delete_message")
     state.delete(message)
     return {"channel": channel.id, "ts": message.ts}
 
