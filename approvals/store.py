@@ -32,7 +32,7 @@ def later(moment: str, **duration: float) -> str:
 
 
 def _stored(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def seconds_between(earlier: str, later_: str) -> float:
