@@ -173,11 +173,12 @@ class Work:
             "UPDATE work_jobs SET done_at = :now WHERE key = :key AND done_at IS NULL", key=key, now=self.store.now()
         )
 
-    def next_due(self) -> str | None:
-        """When the next job is due that nobody has taken."""
-        row = self.store.rows("SELECT min(due_at) AS due FROM work_jobs WHERE done_at IS NULL AND owner IS NULL")
-        due = row[0]["due"]
-        return str(due) if due is not None else None
+    def next_due(self) -> dict[str, str]:
+        """When the next job of each kind is due that nobody has taken; a kind that waits for nothing is not there."""
+        rows = self.store.rows(
+            "SELECT kind, min(due_at) AS due FROM work_jobs WHERE done_at IS NULL AND owner IS NULL GROUP BY kind"
+        )
+        return {row["kind"]: row["due"] for row in rows}
 
     def find(self, key: str) -> Job | None:
         """The job of that key, done or not, as long as it is kept."""

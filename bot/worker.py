@@ -97,14 +97,16 @@ class Worker:
             self._write_end(job, seconds)
             del self._ended[job.id]
         now = self.work.store.now()
-        due = self.work.next_due()
-        if due is None or due > now:
-            idle = self.idle_seconds
-            return idle if due is None else min(max(seconds_between(now, due), 0.001), idle)
+        next_due = self.work.next_due()
+        due = {kind for kind, at in next_due.items() if at <= now}
+        if not due:
+            waits = [seconds_between(now, at) for at in next_due.values()]
+            return min([max(seconds, 0.001) for seconds in waits] + [self.idle_seconds])
         for lane in self.lanes:
+            kinds = [kind for kind in lane.handlers if kind in due]  # to take nothing would cost a write, too
             places = lane.places if isinstance(lane.places, int) else lane.places()
             free = places - len(self.running[lane.name])
-            for job in self.work.take(list(lane.handlers), free):
+            for job in self.work.take(kinds, free) if kinds else []:
                 task = asyncio.create_task(self._do(lane, job), name=job.key)
                 self.running[lane.name].add(task)
         return self.idle_seconds

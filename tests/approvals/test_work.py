@@ -173,13 +173,14 @@ def test_a_timer_can_lose_its_reason(work: Work) -> None:
     assert keys(work.take(["a"], 10)) == ["key"]
 
 
-def test_the_next_job_is_the_earliest_that_nobody_has_taken(work: Work) -> None:
-    assert work.next_due() is None
+def test_the_next_job_of_each_kind_is_the_earliest_that_nobody_has_taken(work: Work) -> None:
+    assert work.next_due() == {}
     work.add("far", "a", {}, due_at=FAR_OFF)
     work.add("now", "a", {}, due_at=LONG_AGO)
-    assert work.next_due() == LONG_AGO
+    work.add("another", "b", {}, due_at=FAR_OFF)
+    assert work.next_due() == {"a": LONG_AGO, "b": FAR_OFF}
     work.finish(taken(work))
-    assert work.next_due() == FAR_OFF
+    assert work.next_due() == {"a": FAR_OFF, "b": FAR_OFF}
 
 
 def test_what_waits_is_counted_by_kind(work: Work) -> None:

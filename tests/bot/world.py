@@ -325,8 +325,8 @@ class World:
 
         def nothing_due() -> bool:
             bot = self.running
-            due = bot.work.next_due()
-            return not any(bot.worker.running.values()) and (due is None or due > bot.store.now())
+            now = bot.store.now()
+            return not any(bot.worker.running.values()) and all(due > now for due in bot.work.next_due().values())
 
         await self.until(nothing_due)
 
