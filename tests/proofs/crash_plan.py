@@ -14,7 +14,7 @@ from tests.proofs.crash_lane import Lane
 from tests.proofs.crash_points import Blow, Point
 from tests.proofs.crash_trial import FAULTS, KEYS, REFUNDS, SCENARIOS, Trial, Tried
 
-SEATS = 4  # of each process: most of a trial is waiting
+SEATS = 10  # of each process: most of a trial is waiting
 READING_SHARE = 0.1  # of the kills: where nothing differs from the point before
 SENDING_SHARE = 0.5  # of the kills: between claim and settlement
 MOST_TRIALS = 1.5  # for each kill that is wanted: a point may be missed

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +49,8 @@ class Play:
         folder = stage.folder / self.order_no
         folder.mkdir()
         self.tried.folder = str(folder)
+        self._reading = ExitStack()
+        self._store: Store | None = None
         self.world = World(folder, stage.slack, stage.ottu, stage.ottu_url, policy=POLICY)
         (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
 
@@ -73,6 +75,7 @@ class Play:
                 await child.kill()
             self.tried.ended = "; ".join(f"{one.state}: {one.detail}" for one in self.requests())
             self.tried.points = [[str(point) for point in child.points] for child in self.lives]
+            self._reading.close()
             await self._until(lambda: not self.stage.slack.outbox.sockets, LOOK_SECONDS)
 
     def _set_up(self) -> None:
@@ -246,12 +249,18 @@ class Play:
 
     def requests(self) -> list[Request]:
         """The requests on disk, as another process sees them; none while there is no database to read."""
-        with reading(self.world.folder / "bot.db") as store:
-            return store.select("1") if store else []
+        store = self._read()
+        return store.select("1") if store else []
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        with reading(self.world.folder / "bot.db") as store:
-            return store.rows(sql, **parameters) if store else []
+        store = self._read()
+        return store.rows(sql, **parameters) if store else []
+
+    def _read(self) -> Store | None:
+        """The record, opened once there is one."""
+        if self._store is None:
+            self._store = self._reading.enter_context(reading(self.world.folder / "bot.db"))
+        return self._store
 
     def _is_idle(self, *kinds: str) -> bool:
         """Is nothing of these kinds left to do? Only what is read from a running bot's database counts."""
