@@ -2,6 +2,8 @@
 
 python -m tests.proofs          under half an hour on two cores
 python -m tests.proofs --long   hours
+
+A row of the page is written as soon as its proof has ended; `--only crashes` runs one again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,64 +22,73 @@ from tests.proofs.figures import Figures
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
+HEAD = "| proof | tried and counted | failures | minutes | commit, seed, day |\n|---|---|---|---|---|"
+Proof = Callable[[], Figures]
 
 
-def short(seed: int) -> Iterator[Figures]:
+def short(seed: int) -> dict[str, Proof]:
     """Under half an hour on two cores."""
-    yield model.run(1_000, seed)
-    yield contention.run(seed)
-    yield surroundings.run()
-    yield simulation.run(10_000, seed)
-    yield crashes.run(2_000, seed)
-    yield crashes.freeze(60, seed)
-    yield mutation.run()
+    return {
+        "model": lambda: model.run(1_000, seed),
+        "contention": lambda: contention.run(seed),
+        "surroundings": surroundings.run,
+        "simulation": lambda: simulation.run(10_000, seed),
+        "crashes": lambda: crashes.run(2_000, seed),
+        "freezes": lambda: crashes.freeze(60, seed),
+        "mutation": mutation.run,
+    }
 
 
-def long(seed: int) -> Iterator[Figures]:
+def long(seed: int) -> dict[str, Proof]:
     """Hours."""
-    yield model.run(20_000, seed)
-    yield contention.run(seed, requests=2_000, refunds=200)
-    yield surroundings.run(rounds=20)
-    yield simulation.run(100_000, seed)
-    yield crashes.run(10_000, seed, pairs=True)
-    yield crashes.freeze(1_000, seed)
-    yield mutation.run()
+    return {
+        "model": lambda: model.run(5_000, seed),
+        "contention": lambda: contention.run(seed, requests=2_000, refunds=200),
+        "surroundings": lambda: surroundings.run(rounds=20),
+        "simulation": lambda: simulation.run(100_000, seed),
+        "crashes": lambda: crashes.run(10_000, seed, pairs=True),
+        "freezes": lambda: crashes.freeze(1_000, seed),
+        "mutation": mutation.run,
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="ten times as much: hours")
+    parser.add_argument("--long", action="store_true", help="five to ten times as much: hours")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="from which all chance follows")
+    parser.add_argument(
+        "--only", action="append", choices=list(short(0)), help="this proof; may be given several times"
+    )
     arguments = parser.parse_args()
-    figures = []
-    for one in (long if arguments.long else short)(arguments.seed):
-        print(one, flush=True)
-        figures.append(one)
-    write("long" if arguments.long else "short", arguments.seed, figures)
-    return 1 if any(one.failures for one in figures) else 0
+    form, tried, failed = ("long" if arguments.long else "short"), commit(), False
+    for name, proof in (long if arguments.long else short)(arguments.seed).items():
+        if name in (arguments.only or [name]):
+            figures = proof()
+            print(figures, flush=True)
+            write(form, tried, arguments.seed, figures)
+            failed |= bool(figures.failures)
+    return 1 if failed else 0
 
 
-def write(form: str, seed: int, figures: Sequence[Figures], page: Path = PAGE) -> None:
-    """Put the figures between the two marks of their form in the page."""
+def write(form: str, tried: str, seed: int, figures: Figures, page: Path = PAGE) -> None:
+    """Put one proof's figures into the table of its form, in the place of those that it had there before.
+
+    Each has its own commit, seed and day, so that a long run which is broken off loses only what it was at.
+    """
     begin, end = f"<!-- {form} -->\n", f"<!-- end of {form} -->"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
-    page.write_text(before + begin + table(seed, figures) + end + after, encoding="utf-8")
+    old, _, after = rest.partition(end)
+    rows = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("|")}
+    rows[figures.name] = row(tried, seed, figures)
+    table = [HEAD, *(rows[name] for name in short(0) if name in rows)]
+    page.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
 
 
-def table(seed: int, figures: Sequence[Figures]) -> str:
-    """The figures as Markdown, with the commit, the seed and the day."""
-    seconds = sum(one.seconds for one in figures)
-    lines = [
-        f"Commit {commit()}, seed {seed}, {datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes in all.",
-        "",
-        "| proof | tried and counted | failures | minutes |",
-        "|---|---|---|---|",
-    ]
-    for one in figures:
-        counted = ", ".join(f"{count:,} {what}" for what, count in one.counted.items())
-        lines.append(f"| {one.name} | {counted} | {len(one.failures)} | {one.seconds / 60:.1f} |")
-    return "\n".join(lines) + "\n"
+def row(tried: str, seed: int, figures: Figures) -> str:
+    """One proof's figures, as a line of a Markdown table."""
+    counted = ", ".join(f"{count:,} {what}" for what, count in figures.counted.items())
+    run = f"{tried}, seed {seed}, {datetime.now(UTC):%Y-%m-%d}"
+    return f"| {figures.name} | {counted} | {len(figures.failures)} | {figures.seconds / 60:.1f} | {run} |"
 
 
 def commit() -> str:
