@@ -75,7 +75,7 @@ def _money(play: Play, store: Store, request: Request) -> Iterator[tuple[str, st
         yield KINDS[2], f"the row says succeeded, and nothing was done ({request.detail})"
     if request.state in NEVER_MOVED and (done or left.total()):
         yield KINDS[2], f"the row says {request.state} ({request.detail}), and it was done: {dict(left)}"
-    if request.state is State.QUEUED and not left["refund_queued"]:
+    if request.state is State.QUEUED and not left["refund_queued"] and (play.is_told() or play.trial.line == "socket"):
         yield KINDS[2], f"the row says queued, and nothing is: {dict(left)}"
     if request.is_open and request.state is not State.QUEUED:
         yield STUCK, f"{request.state}: {request.detail}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.proofs.crash_lane import Lane
 from tests.proofs.crash_points import Blow, Point
-from tests.proofs.crash_trial import FAULTS, KEYS, REFUNDS, SCENARIOS, Trial, Tried
+from tests.proofs.crash_trial import FAULTS, KEYS, LINES, REFUNDS, SCENARIOS, Trial, Tried
 
 SEATS = 10  # of each process: most of a trial is waiting
 READING_SHARE = 0.1  # of the kills: where nothing differs from the point before
@@ -35,10 +35,10 @@ class Cell:
 
 def cells() -> list[Cell]:
     """Every combination; only a refund can be queued, and cancel is not looked up by inquiry."""
-    combined = itertools.product(SCENARIOS, FAULTS, KEYS)
+    combined = itertools.product(SCENARIOS, FAULTS, KEYS, LINES)
     return [
-        Cell(Trial(scenario, fault, key))
-        for scenario, fault, key in combined
+        Cell(Trial(scenario, fault, key, line=line))
+        for scenario, fault, key, line in combined
         if not (fault == "queued" and scenario not in REFUNDS)
         and not (fault == "lost and unreadable" and scenario == "cancel")
     ]
@@ -61,7 +61,7 @@ class Proof:
 
         When the key is stored changes nothing that the bot does as long as it is alone: once for both is enough.
         """
-        ways = {(cell.trial.scenario, cell.trial.fault): cell for cell in chosen}
+        ways = {_way(cell.trial): cell for cell in chosen}
         first = list(ways.values())
         alone = [replace(cell.trial, tell=True) for cell in first]
         for cell, tried in zip(first, await self.try_all(alone), strict=True):
@@ -74,7 +74,7 @@ class Proof:
             if len(tried.points) > 1:
                 cell.recovering = [Point.read(text) for text in tried.points[1]]
         for cell in chosen:
-            way = ways[cell.trial.scenario, cell.trial.fault]
+            way = ways[_way(cell.trial)]
             cell.living, cell.recovering, cell.sent = way.living, way.recovering, way.sent
             if cell is not first[0]:
                 cell.starting = []  # the same in all
@@ -159,6 +159,10 @@ class Proof:
             for _ in range(SEATS):
                 for lane in self.lanes:
                     group.create_task(sit(lane))
+
+
+def _way(trial: Trial) -> Trial:
+    return replace(trial, key="")
 
 
 def _sent(points: list[Point]) -> Point | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,17 @@ from approvals.store import Store
 from sandbox.slack_delivery import Ack
 from sandbox.slack_records import Impossible
 from tests.bot.world import ALICE, BOB, CEM, World
-from tests.proofs.crash_trial import DEADLINE_SECONDS, FAULTS, POLICY, SCENARIOS, UNREADABLE, Stage, Trial, Tried
+from tests.proofs.crash_trial import (
+    DEADLINE_SECONDS,
+    FAULTS,
+    POLICY,
+    SCENARIOS,
+    SETTLE_SECONDS,
+    UNREADABLE,
+    Stage,
+    Trial,
+    Tried,
+)
 from tests.proofs.nursery import Child, Order
 
 LEASE_SECONDS = 3 * DEADLINE_SECONDS
@@ -28,6 +39,7 @@ THAW_SECONDS = 0.5  # in which a process that would do something late does it
 TRIAL_SECONDS = 120.0  # a busy machine is no proof of anything
 LOOK_SECONDS = 0.01
 DISK_SECONDS = 0.04  # between two looks at the database, which cost more
+MOST_DECISIONS = 6  # some of them too early, some by a bot that is killed just then
 STUCK = "without an end"
 LATER_KINDS = {"expire", "lapse", "remind", "queued", "overdue", "probe"}  # jobs that wait for a time of their own
 
@@ -49,9 +61,10 @@ class Play:
         folder = stage.folder / self.order_no
         folder.mkdir()
         self.tried.folder = str(folder)
-        self._reading = ExitStack()
+        self._kept = ExitStack()
         self._store: Store | None = None
-        self.world = World(folder, stage.slack, stage.ottu, stage.ottu_url, policy=POLICY)
+        self.world = World(folder, stage.slack, stage.ottu, stage.ottu_url, trial.line, POLICY)
+        self.port = 0
         (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
 
     async def run(self) -> None:
@@ -73,9 +86,10 @@ class Play:
             await asyncio.gather(keeping, people, return_exceptions=True)
             for child in self.lives:
                 await child.kill()
+            await self.stage.ottu.webhooks.close()
             self.tried.ended = "; ".join(f"{one.state}: {one.detail}" for one in self.requests())
             self.tried.points = [[str(point) for point in child.points] for child in self.lives]
-            self._reading.close()
+            self._kept.close()
             await self._until(lambda: not self.stage.slack.outbox.sockets, LOOK_SECONDS)
 
     def _set_up(self) -> None:
@@ -85,7 +99,9 @@ class Play:
         state.faults.clear()
         ottu.faults.clear()
         ottu.requests.clear()
-        ottu.configure(key_stored=self.trial.key)
+        ottu.webhooks.sent.clear()
+        ottu.configure(key_stored=self.trial.key, webhook_url=None)
+        self.stage.slack.outbox.request_url = ""
         amount, currency, status = self.scenario.payment
         ottu.create(self.order_no, amount, currency, status)
         if fault := FAULTS[self.trial.fault]:
@@ -94,8 +110,11 @@ class Play:
     # --- the processes
 
     def _bear(self, strike: str | None) -> Child:
+        variables = self.world.variables
+        if self.trial.line == "http":
+            variables |= self._at_a_port()
         order = Order(
-            variables=self.world.variables,
+            variables=variables,
             log=str(self.world.folder / "bot.log"),
             target=strike,
             blow=self.trial.blow,
@@ -107,6 +126,20 @@ class Play:
         )
         self.lives.append(self.stage.nursery.bear(order))
         return self.lives[-1]
+
+    def _at_a_port(self) -> dict[str, str]:
+        """Have Slack and Ottu call the next process, at a port of its own."""
+        self.port = self._reserved_port()
+        self.stage.slack.outbox.request_url = f"http://127.0.0.1:{self.port}/slack/events"
+        self.stage.ottu.configure(webhook_url=f"http://127.0.0.1:{self.port}/ottu/webhook")
+        return {"PORT": str(self.port), "OTTU_WEBHOOK_KEY": self.stage.ottu.settings.webhook_key}
+
+    def _reserved_port(self) -> int:
+        """One that nobody else gets: whoever has bound it, and does not listen, leaves it to the bot alone."""
+        one = self._kept.enter_context(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
     async def _keep_alive(self) -> None:
         """As a supervisor does: whenever the bot is gone, start it again."""
@@ -159,11 +192,25 @@ class Play:
             await self.thawed.wait()
             await asyncio.sleep(THAW_SECONDS)
             request = await self._end()
-        for _ in range(3):
+        for number in range(MOST_DECISIONS):
             if request.state is not State.UNKNOWN:
                 break
+            if number:  # a process that has just begun says that it is too early
+                await asyncio.sleep(SETTLE_SECONDS)
             await self._decide(request)
             request = await self._end()
+        if request.state is State.QUEUED and self.trial.line == "http":
+            await self._bank(request)
+
+    async def _bank(self, request: Request) -> None:
+        """It pays, and Ottu says so: once, unless there is no answer. The bot may be struck just then."""
+        assert request.session_id is not None
+        await self._up()
+        self.stage.ottu.settle_queued(request.session_id)
+        await self.stage.ottu.webhooks.drain()
+        if self.is_told():
+            await self._until(lambda: self.requests()[0].state is not State.QUEUED)
+        await self._end()
 
     async def _ask(self) -> None:
         text = self.scenario.text.format(self.order_no)
@@ -174,7 +221,7 @@ class Play:
             if await self._is_accepted(self.world.type(ALICE, text)):
                 self.accepted_command = True
                 return
-            await self._until(lambda: self._is_idle("command"))
+            await self._heard("command")
             if self.requests():
                 return
 
@@ -190,7 +237,16 @@ class Play:
                     return
             except (Impossible, LookupError):
                 continue
-            await self._until(lambda: self._is_idle("click"))
+            await self._heard("click")
+
+    async def _heard(self, kind: str) -> None:
+        """Until it is clear what became of what was not acknowledged. Over HTTP a frozen bot may still have it in its
+        socket, and take it when it goes on."""
+        await self._until(lambda: self._is_idle(kind))
+        if self.trial.blow == "freeze" and self.trial.line == "http" and self.lives[0].struck.is_set():
+            await self.thawed.wait()
+            await asyncio.sleep(THAW_SECONDS)
+            await self._until(lambda: self._is_idle(kind))
 
     def _approvable(self) -> bool:
         try:
@@ -237,7 +293,13 @@ class Play:
     # --- waiting and looking
 
     async def _up(self) -> None:
-        await self._until(lambda: self.stage.slack.outbox.sockets and not self.lives[-1].gone.is_set(), LOOK_SECONDS)
+        await self._until(self._is_up, LOOK_SECONDS)
+
+    def _is_up(self) -> bool:
+        """Is the newest process there, and can Slack reach it?"""
+        if self.lives[-1].gone.is_set():
+            return False
+        return bool(self.stage.slack.outbox.sockets) if self.trial.line == "socket" else listens(self.port)
 
     async def _end(self) -> Request:
         await self._until(self._is_over)
@@ -259,14 +321,12 @@ class Play:
     def _read(self) -> Store | None:
         """The record, opened once there is one."""
         if self._store is None:
-            self._store = self._reading.enter_context(reading(self.world.folder / "bot.db"))
+            self._store = self._kept.enter_context(reading(self.world.folder / "bot.db"))
         return self._store
 
     def _is_idle(self, *kinds: str) -> bool:
         """Is nothing of these kinds left to do? Only what is read from a running bot's database counts."""
-        if self.lives[-1].gone.is_set() or not self.stage.slack.outbox.sockets:
-            return False
-        return not set(self._waiting()) & set(kinds)
+        return self._is_up() and not set(self._waiting()) & set(kinds)
 
     def _waiting(self, before: str = "+9999 days") -> list[str]:
         """The kinds of what is to be done until then, or is being done."""
@@ -292,10 +352,20 @@ class Play:
             return payment is not None and payment.state == "canceled"
         return any(movement.order_no == self.order_no for movement in self.stage.ottu.ledger)
 
+    def is_told(self) -> bool:
+        """Has the bot taken the webhook of what the bank did?"""
+        return any(one.outcome == "200" and one.body["result"] == "success" for one in self.stage.ottu.webhooks.sent)
+
     def _where(self) -> str:
         jobs = self.rows("SELECT key, due_at, owner, tries FROM work_jobs WHERE done_at IS NULL")
         rows = self.rows("SELECT id, state, version, attempt, detail FROM requests")
         return f"{rows} {jobs}"
+
+
+def listens(port: int) -> bool:
+    """Does anybody listen there?"""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

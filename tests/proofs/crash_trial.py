@@ -19,6 +19,7 @@ DEADLINE_SECONDS = 0.6
 SETTLE_SECONDS = 0.8
 SLOW_SECONDS = 0.75  # beyond the deadline, within the settle window, as that must be
 ACK_SECONDS = 1.5
+WEBHOOK_SECONDS = 0.5  # in reality 15, as Slack's 3 are 1.5 here
 INQUIRY_GAP_SECONDS = 0.7  # longer than a restart, after which what was read before it still counts
 POLICY = with_timing(
     deadline_seconds=DEADLINE_SECONDS, settle_seconds=SETTLE_SECONDS, inquiry_gap_seconds=INQUIRY_GAP_SECONDS
@@ -62,6 +63,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 UNREADABLE: dict[str, Any] = {"kind": "status", "endpoint": "inquiry", "when": "before", "status": 400, "count": 10}
 REFUNDS = ("partial refund", "full refund", "large refund")
 KEYS = ("begin", "success")
+LINES = ("socket", "http")  # how Slack reaches the bot; over HTTP Ottu does, too, with its webhooks
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,14 @@ class Trial:
     strikes: tuple[str, ...] = ()
     blow: Blow = "kill"
     tell: bool = False  # have every process tell its points
+    line: str = "socket"
 
     def __str__(self) -> str:
         strikes = " ".join(f"--point {strike!r}" for strike in self.strikes)
         blow = "" if self.blow == "kill" else " --freeze"
-        return f"--scenario {self.scenario!r} --fault {self.fault!r} --key {self.key} {strikes}{blow}"
+        return (
+            f"--scenario {self.scenario!r} --fault {self.fault!r} --key {self.key} --line {self.line} {strikes}{blow}"
+        )
 
 
 @dataclass
@@ -110,7 +115,7 @@ class Stage:
 async def a_stage(folder: Path, nursery: Nursery) -> AsyncIterator[Stage]:
     """A local Slack and a local Ottu for many trials."""
     ottu = create_ottu(api_key=KEY)
-    ottu.configure(throttle=False)
+    ottu.configure(throttle=False, webhook_timeout_seconds=WEBHOOK_SECONDS)
     async with (
         serve(ottu.app) as ottu_url,
         serve_slack(ottu_base_url=ottu_url, ack_seconds=ACK_SECONDS) as slack,

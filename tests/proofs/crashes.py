@@ -22,7 +22,7 @@ from tests.proofs.crash_lane import a_lane
 from tests.proofs.crash_oracles import ALL_KINDS
 from tests.proofs.crash_plan import BY_HAND, SEATS, Cell, Proof, cells
 from tests.proofs.crash_points import Blow
-from tests.proofs.crash_trial import FAULTS, KEYS, SCENARIOS, Trial, Tried
+from tests.proofs.crash_trial import FAULTS, KEYS, LINES, SCENARIOS, Trial, Tried
 from tests.proofs.figures import Figures
 
 TREE = Path(__file__).parents[2]
@@ -111,10 +111,11 @@ def main(words: Sequence[str] | None = None) -> int:
     replaying.add_argument("--scenario", choices=SCENARIOS, default="partial refund")
     replaying.add_argument("--fault", choices=FAULTS, default="ok")
     replaying.add_argument("--key", choices=KEYS, default="begin")
+    replaying.add_argument("--line", choices=LINES, default="socket")
     options = parser.parse_args(words)
     blow: Blow = "freeze" if options.freeze else "kill"
     if options.point:
-        trial = Trial(options.scenario, options.fault, options.key, tuple(options.point), blow)
+        trial = Trial(options.scenario, options.fault, options.key, tuple(options.point), blow, line=options.line)
         tried, failures = try_one(trial)
         print(f"struck {tried.struck} times; {tried.ended}")
         print("\n".join(failures) or "nothing is wrong")
