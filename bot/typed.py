@@ -203,7 +203,7 @@ def check_disclosure_url(word: str) -> str:
 
 def nearest_word(typed: str, known: Iterable[str]) -> str | None:
     """The known word that the typed one resembles, to be offered; the typed one is never repeated."""
-    nearest = difflib.get_close_matches(typed[:40], known, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(typed[:40], known, n=1)
     return nearest[0] if nearest else None
 
 

@@ -12,7 +12,7 @@ UNPAID = "Nothing was paid yet: cancel or expire would work."
 CASH_ON_DELIVERY = "It is cash on delivery: cancel would work."
 PARTLY_CAPTURED = "It is partly captured: refund works on what was captured, capture on the rest."
 HELD = "The amount is held, not taken: capture or void would work."
-PAID = "It is paid: refund would work."
+PAID = "Refund would work."
 ALL_OVER = "Nothing can be done with it any more."
 
 

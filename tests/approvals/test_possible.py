@@ -91,7 +91,7 @@ def test_an_operation_without_such_a_rule_is_possible_in_any_state(operation: Op
             held(state="cod", order_no=None),
             f"{SESSION} is cod: expire is not possible. It is cash on delivery: cancel would work.",
         ),
-        (VOID, paid(), "ORD123 is paid: void is not possible. It is paid: refund would work."),
+        (VOID, paid(), "ORD123 is paid: void is not possible. Refund would work."),
         (
             CANCEL,
             held(("paid", 1)),

@@ -95,10 +95,10 @@ IMPOSSIBLE = [
     ("cancel NO-SUCH-LINK", ["Ottu knows no payment for NO-SUCH-LINK"]),
 ]
 WRONG_STATE = [
-    ("capture ORD123 1.000", "ORD123 is paid: capture is not possible. It is paid: refund would work."),
-    ("void ORD123", "void is not possible. It is paid: refund would work."),
-    ("cancel ORD123", "cancel is not possible. It is paid: refund would work."),
-    ("expire ORD123", "expire is not possible. It is paid: refund would work."),
+    ("capture ORD123 1.000", "ORD123 is paid: capture is not possible. Refund would work."),
+    ("void ORD123", "void is not possible. Refund would work."),
+    ("cancel ORD123", "cancel is not possible. Refund would work."),
+    ("expire ORD123", "expire is not possible. Refund would work."),
     (
         "refund AUTH7 1.000",
         "AUTH7 is authorized: refund is not possible. The amount is held, not taken: capture or void",
