@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from approvals.choice import Choice
 from approvals.request import State
-from approvals.store import Choice
 from bot import log
 from bot.acquaintance import CannotStart
 from bot.app import Bot

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from approvals.choice import Choice
 from approvals.export import DECIMAL, TABLES, Record, as_line, cell, event_line, record
 from approvals.schema import VIEW
-from approvals.store import Choice, Store, later
+from approvals.store import Store, later
 from bot.acquaintance import CannotStart
 from bot.audit import plain
 from bot.record import reading

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.audit import ChainKey
+from approvals.choice import Choice
 from approvals.derived import IN_PLACE
 from approvals.export import TABLES, Column, as_line, cell, event_line
 from approvals.policy_in_force import ADOPTED, REFUSED
-from approvals.store import Choice
 from bot.__main__ import parser
 from bot.export import ABOUT, FORMS, export_record
 from bot.settings import AuditSettings

@@ -22,6 +22,7 @@ from approvals.request import Operation
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = {
     "approvals/audit.py": "what the command that checks the record says",
+    "approvals/choice.py": "SQL",
     "approvals/derived.py": "what the command that checks the record says",
     "approvals/policy_fields.py": "errors of the policy file",
     "approvals/policy_file.py": "errors of the policy file",

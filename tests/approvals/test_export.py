@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from approvals.choice import Choice
 from approvals.export import TABLES, cell, event_line, record, text_of
 from approvals.request import State
-from approvals.store import Choice, later
+from approvals.store import later
 
 from .factories import ALICE, BOB, CEM, LONG_AGO, Desk
 from .records import ARABIC, EVIDENCE, FORMULA, Names, a_record

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from approvals.choice import Choice
 from approvals.export import TABLES, event_line, record, text_of
 from approvals.request import State
-from approvals.store import Choice
 from bot.__main__ import main
 from bot.acquaintance import CannotStart
 from bot.export import FORMS, export_record, from_time, until_time

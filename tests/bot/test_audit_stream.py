@@ -19,9 +19,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from approvals.choice import Choice
 from approvals.export import event_line
 from approvals.request import State
-from approvals.store import Choice
 from bot.acquaintance import CannotStart
 from bot.settings import AuditSettings
 from bot.stream import BATCH_EVENTS, stream_record

@@ -100,7 +100,9 @@ def commit() -> str:
     def said(*words: str) -> str:
         return subprocess.run([git, *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 - our own words
 
-    changed = " with changes" if said("status", "--porcelain", "--", "approvals", "bot", "ottu", "sandbox", "tests") else ""
+    changed = (
+        " with changes" if said("status", "--porcelain", "--", "approvals", "bot", "ottu", "sandbox", "tests") else ""
+    )
     return (said("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
