@@ -32,7 +32,7 @@ bench: $(DEV)  ## how fast the audit is, against a floor measured in the same ru
 reliability: $(DEV)  ## the long proofs that money moves once: half an hour; figures go into docs/reliability.md
 	$(RUN) -m tests.proofs
 
-reliability-long: $(DEV)  ## five to ten times as much, in the background: hours; see reliability-long.log
+reliability-long: $(DEV)  ## three to sixteen times as much, in the background: hours; see reliability-long.log
 	nohup $(RUN) -m tests.proofs --long > reliability-long.log 2>&1 &
 
 clean:
