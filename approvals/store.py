@@ -109,7 +109,10 @@ class Store:
         return str(self.database.execute(sqlite.NOW).fetchone()[0])
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        return list(self.database.query(sql, parameters))
+        """What a statement returns, a writing one with RETURNING, too. All of it is read, and so the write is done."""
+        cursor = self.database.execute(sql, parameters)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     # --- requests
 
@@ -175,6 +178,11 @@ class Store:
 
     def in_states(self, *states: State) -> list[Request]:
         return self.select(f"state IN ({', '.join(repr(s.value) for s in states)}) ORDER BY created_at, id")
+
+    def open_attempts(self) -> list[tuple[str, State, int]]:
+        """Of everything that is open: its id, its state, and the number of its last attempt."""
+        rows = self.rows(f"SELECT id, state, attempt FROM requests WHERE state IN ({_OPEN})")
+        return [(row["id"], State(row["state"]), row["attempt"]) for row in rows]
 
     def pending(self) -> list[Waiting]:
         """What waits for decisions, the first to expire first."""

@@ -15,7 +15,7 @@ from approvals.closing import TARGET_STATES, Closing, Found
 from approvals.execution import Execution, backoff_seconds
 from approvals.inquiries import MOST
 from approvals.policy import Timing
-from approvals.request import OPEN, Ending, Outcome, Refusal, Request, State
+from approvals.request import Ending, Outcome, Refusal, Request, State
 from approvals.sentences import executing as sentences
 from approvals.store import Store, later, seconds_between
 from approvals.work import Attempt, Job, Work
@@ -107,7 +107,7 @@ class Executing:
             raise
         after = await self._settle(claimed, outcome)
         if after.state is State.UNKNOWN:
-            self.patience.begin(_settle_key(after))
+            self.patience.begin(_settle_key(after.id, after.attempt))
         return outcome, after
 
     def _park(self, claimed: Request, outcome: Outcome) -> None:
@@ -160,7 +160,7 @@ class Executing:
         """How long the settle window lasts yet, by the database's clock and by our own, whichever is longer."""
         seconds = self.timing.settle_seconds
         by_database = seconds_between(self.store.now(), later(request.state_at, seconds=seconds))
-        return max(by_database, self.patience.remaining_seconds(_settle_key(request), seconds), 0.0)
+        return max(by_database, self.patience.remaining_seconds(_settle_key(request.id, request.attempt), seconds), 0.0)
 
     def is_settled(self, request: Request) -> bool:
         """Is the window over, and has whoever sent it recorded the end of that attempt, or ended?"""
@@ -258,12 +258,12 @@ class Executing:
 
     def recover(self) -> None:
         """Give back the jobs of ended processes; what they were sending has an unknown outcome."""
-        still_open = self.store.in_states(*OPEN)
-        names = {request.id for request in still_open}
+        still_open = self.store.open_attempts()
+        names = {request_id for request_id, _, _ in still_open}
         self.patience.keep_only(lambda key: key.split(":")[1] in names)
-        for request in still_open:
-            if request.state is State.UNKNOWN:
-                self.patience.begin(_settle_key(request))
+        for request_id, state, attempt_number in still_open:
+            if state is State.UNKNOWN:
+                self.patience.begin(_settle_key(request_id, attempt_number))
         for attempt in self.work.attempts_under_way():
             if attempt.owner != self.work.owner:
                 self._recover_attempt(attempt)
@@ -295,8 +295,8 @@ class Executing:
             log.warning("gave_up", extra={"facts": {"request": attempt.request_id, "why": why}})
 
 
-def _settle_key(request: Request) -> str:
-    return f"settle:{request.id}:{request.attempt}"
+def _settle_key(request_id: str, attempt: int) -> str:
+    return f"settle:{request_id}:{attempt}"
 
 
 def _backoff_key(request: Request) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
@@ -48,12 +47,15 @@ async def _good_policy() -> None:
     """The one of the simulation needs no check."""
 
 
-def select(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> Iterator[dict[str, Any]]:
-    """What sqlite-utils does to read, without the savepoint in which it tries every statement: a SELECT has no use for
-    it, and of all that is executed in a simulated world it would be the greatest part."""
-    cursor = connection.execute(sql, parameters)
-    names = [column[0] for column in cursor.description]
-    return iter([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
+class Fetched:
+    """What is left of a cursor when all has been read: only then is a write with RETURNING done."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self.description = cursor.description
+        self._rows = cursor.fetchall()
+
+    def fetchall(self) -> list[Any]:
+        return self._rows
 
 
 class Disk:
@@ -69,7 +71,7 @@ class Disk:
     def in_transaction(self) -> bool:
         return not (self._process.fate.dead or self._process.ended) and self._connection.in_transaction
 
-    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor | Fetched:
         """One statement of the bot's."""
         process, connection = self._process, self._connection
         process.check_alive()
@@ -79,24 +81,16 @@ class Disk:
         if sql == "COMMIT":
             process.before_commit()
         try:
-            cursor = connection.execute(sql, parameters)
+            executed = connection.execute(sql, parameters)
+            cursor = Fetched(executed) if " RETURNING " in sql else executed
         except sqlite3.OperationalError as error:
-            # To release sqlite-utils' savepoint fails as a matter of course, and is done again.
-            held = process.world.locked_by is not None and not sql.startswith("RELEASE")
-            if held and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if process.world.locked_by is not None and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 process.world.count("locked by one that is frozen")
             raise
         if connection.total_changes != self._written and not connection.in_transaction:
             self._written = connection.total_changes
             process.written()
         return cursor
-
-    def query(self, sql: str, parameters: Any = ()) -> Iterator[dict[str, Any]]:
-        """A SELECT, read quickly; anything else as sqlite-utils does it."""
-        if not sql.startswith("SELECT"):
-            return iter(Database.query(self._database, sql, parameters))
-        self._process.check_alive()
-        return select(self._connection, sql, parameters)
 
     def close(self) -> None:
         self._connection.close()
@@ -129,7 +123,6 @@ class Simulated:
         self.connection.execute("PRAGMA busy_timeout = 0")  # to wait would be to wait in real time
         self.disk = Disk(database, self)
         database.conn = self.disk  # type: ignore[assignment]  # it does what a connection does
-        database.query = self.disk.query  # type: ignore[method-assign,assignment]  # it does what the library's does
         self.store = Store(database, ChainKey(), world.database_time)
         self.work = Work(self.store, self.owner)
         client = ScriptedSlack(self, world.slack)
