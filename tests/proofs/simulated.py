@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import shutil
 import sqlite3
@@ -11,7 +12,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tests.proofs.beginnings import EPOCH, SHM, policy, template
 from tests.proofs.crowd import BOB, CEM, Crowd
 from tests.proofs.oracles import Oracles
 from tests.proofs.postman import Postman
-from tests.proofs.processes import Simulated, select
+from tests.proofs.processes import Simulated
 from tests.proofs.scripted_ottu import Child, Deed, OttuScript, Payment
 from tests.proofs.scripted_slack import SlackScript
 from tests.proofs.themes import Theme, theme_of
@@ -88,7 +88,6 @@ class Simulation:
         self.say(f"a world of the theme: {self.theme.name}")
         self.oracles = Oracles(self)
         database = open_database(self.path)
-        database.query = partial(select, database.conn)  # type: ignore[assignment,method-assign]  # it does what the library's does
         self._reader = Store(database, ChainKey(), self.database_time)
         self._next_due: str | None = None
 
@@ -282,6 +281,7 @@ class Simulation:
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_until_complete(self._course())
+            gc.collect()  # an error that nobody fetched is told of only then
             self.oracles.check_end()
         finally:
             self._unwind()

@@ -53,7 +53,7 @@ def judge(
 
 
 def _collect_rarely() -> None:
-    """A world's garbage goes when the world does; to look for it all the time takes a twentieth of the whole."""
+    """Each world looks for its garbage once, at its end; to do so all the time takes a twentieth of the whole."""
     gc.freeze()
     gc.set_threshold(50_000)
 
