@@ -17,7 +17,8 @@ LATE_SECONDS = CLAIM_SECONDS + DEADLINE_SECONDS + 0.5  # with the connecting, an
 NEVER_MOVED = {State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED, State.FAILED}
 KINDS = ("double movements", "lost requests or clicks", "false success or failure", "breaks of the chain")
 CARDS, RESTORED, LATE = "cards that differ", "mistaken for a restore", "sent too late"
-ALL_KINDS = (*KINDS, CARDS, RESTORED, LATE, STUCK)
+UNTOLD = "webhooks refused"
+ALL_KINDS = (*KINDS, CARDS, RESTORED, LATE, UNTOLD, STUCK)
 
 
 def broken(play: Play) -> Iterator[tuple[str, str]]:
@@ -29,6 +30,7 @@ def broken(play: Play) -> Iterator[tuple[str, str]]:
         requests = store.select("1")
         yield from _chain(store)
         yield from _lost(play, store, requests)
+        yield from _webhooks(play)
         for request in requests:
             yield from _money(play, store, request)
             yield from _cards(play, store, request)
@@ -75,11 +77,21 @@ def _money(play: Play, store: Store, request: Request) -> Iterator[tuple[str, st
         yield KINDS[2], f"the row says succeeded, and nothing was done ({request.detail})"
     if request.state in NEVER_MOVED and (done or left.total()):
         yield KINDS[2], f"the row says {request.state} ({request.detail}), and it was done: {dict(left)}"
-    if request.state is State.QUEUED and not left["refund_queued"] and (play.is_told() or play.trial.line == "socket"):
+    if request.state is State.QUEUED and not left["refund_queued"] and (play.is_told() or not play.bank_paid):
         yield KINDS[2], f"the row says queued, and nothing is: {dict(left)}"
     if request.is_open and request.state is not State.QUEUED:
         yield STUCK, f"{request.state}: {request.detail}"
     yield from _late(play, store, request)
+
+
+def _webhooks(play: Play) -> Iterator[tuple[str, str]]:
+    """Each was taken, unless nobody was there: a bot that refuses Ottu's webhooks would be right by reading alone."""
+    busy = {"503"} if play.trial.blow == "freeze" else set()  # where the frozen one holds the database's lock
+    for one in play.stage.ottu.webhooks.sent:
+        if one.outcome.isdecimal() and one.outcome not in {"200", *busy}:
+            yield UNTOLD, f"{one.outcome} to the webhook of {one.body['operation']}: {one.body['result']}"
+    if play.bank_paid and not play.trial.strikes and not play.is_told() and play.trial.line == "http":
+        yield UNTOLD, "the bank paid, and the bot was not told"
 
 
 def _late(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str]]:

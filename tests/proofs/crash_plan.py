@@ -1,4 +1,4 @@
-"""Which trials are tried: every combination of operation, fault and key, every point of it, drawn by a seed."""
+"""Which trials are tried: every combination of operation, fault, key and line, every point of it, drawn by a seed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ READING_SHARE = 0.1  # of the kills: where nothing differs from the point before
 SENDING_SHARE = 0.5  # of the kills: between claim and settlement
 MOST_TRIALS = 1.5  # for each kill that is wanted: a point may be missed
 BY_HAND = "closed by two people"
+BY_WEBHOOK = "paid by the bank and told by webhook"
 THE_SEND = "client.Client.operation"  # in the name of the point where the request has just been sent
 
 
 @dataclass
 class Cell:
-    """One combination of operation, fault and key, and the points that the processes of it pass."""
+    """One combination of operation, fault, key and line, and the points that the processes of it pass."""
 
     trial: Trial  # without a strike
     starting: list[Point] = field(default_factory=list)
@@ -76,8 +77,9 @@ class Proof:
         for cell in chosen:
             way = ways[_way(cell.trial)]
             cell.living, cell.recovering, cell.sent = way.living, way.recovering, way.sent
-            if cell is not first[0]:
-                cell.starting = []  # the same in all
+        for line in LINES:  # it begins in the same way in all that are of one line
+            for cell in [cell for cell in first if cell.trial.line == line][1:]:
+                cell.starting = []
 
     async def try_all(self, trials: list[Trial]) -> list[Tried]:
         """What came of each."""
@@ -139,6 +141,7 @@ class Proof:
         self.counted["trials"] += 1
         self.counted["struck"] += tried.struck
         self.counted[BY_HAND] += tried.by_people
+        self.counted[BY_WEBHOOK] += tried.by_webhook
         self.counted[tried.ended.partition(":")[0]] += 1
         self.hit.update((replace(trial, strikes=()), strike) for strike in trial.strikes[: tried.struck])
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -39,7 +40,8 @@ THAW_SECONDS = 0.5  # in which a process that would do something late does it
 TRIAL_SECONDS = 120.0  # a busy machine is no proof of anything
 LOOK_SECONDS = 0.01
 DISK_SECONDS = 0.04  # between two looks at the database, which cost more
-MOST_DECISIONS = 6  # some of them too early, some by a bot that is killed just then
+BEGUN_SECONDS = 0.4  # so long after its birth, and in touch with Slack, a bot has opened its database
+MOST_DECISIONS = 6  # the first by a process that is too young to know how long it was, another by one that is killed
 STUCK = "without an end"
 LATER_KINDS = {"expire", "lapse", "remind", "queued", "overdue", "probe"}  # jobs that wait for a time of their own
 
@@ -58,13 +60,17 @@ class Play:
         self.accepted_clicks: set[str] = set()
         self.lives: list[Child] = []
         self.thawed = asyncio.Event()
+        self._is_after_the_thaw = False
         folder = stage.folder / self.order_no
         folder.mkdir()
         self.tried.folder = str(folder)
-        self._kept = ExitStack()
+        self._reserved = ExitStack()  # the ports
+        self._reading = ExitStack()
         self._store: Store | None = None
         self.world = World(folder, stage.slack, stage.ottu, stage.ottu_url, trial.line, POLICY)
         self.port = 0
+        self.bank_paid = False
+        self._born_at = 0.0
         (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
 
     async def run(self) -> None:
@@ -88,8 +94,10 @@ class Play:
                 await child.kill()
             await self.stage.ottu.webhooks.close()
             self.tried.ended = "; ".join(f"{one.state}: {one.detail}" for one in self.requests())
+            self.tried.by_webhook = self.is_told()
             self.tried.points = [[str(point) for point in child.points] for child in self.lives]
-            self._kept.close()
+            self._reading.close()
+            self._reserved.close()
             await self._until(lambda: not self.stage.slack.outbox.sockets, LOOK_SECONDS)
 
     def _set_up(self) -> None:
@@ -124,6 +132,8 @@ class Play:
                 urlsplit(self.stage.slack.api_url).port or 0: "slack",
             },
         )
+        self._stop_reading()
+        self._born_at = time.monotonic()
         self.lives.append(self.stage.nursery.bear(order))
         return self.lives[-1]
 
@@ -136,7 +146,7 @@ class Play:
 
     def _reserved_port(self) -> int:
         """One that nobody else gets: whoever has bound it, and does not listen, leaves it to the bot alone."""
-        one = self._kept.enter_context(socket.socket())
+        one = self._reserved.enter_context(socket.socket())
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -187,36 +197,44 @@ class Play:
             self.stage.ottu.fault(**UNREADABLE, match=self.order_no)
         for person in self.scenario.approvers:
             await self._approve(person)
-        request = await self._end()
-        if self.trial.blow == "freeze" and self.lives[0].struck.is_set():
-            await self.thawed.wait()
-            await asyncio.sleep(THAW_SECONDS)
-            request = await self._end()
+        request = await self._thawed_end()
         for number in range(MOST_DECISIONS):
             if request.state is not State.UNKNOWN:
                 break
             if number:  # a process that has just begun says that it is too early
                 await asyncio.sleep(SETTLE_SECONDS)
             await self._decide(request)
-            request = await self._end()
+            request = await self._thawed_end()
         if request.state is State.QUEUED and self.trial.line == "http":
+            await self._up()
             await self._bank(request)
+            if self.is_told():
+                await self._until(lambda: self.requests()[0].state is not State.QUEUED)
+            await self._thawed_end()
 
     async def _bank(self, request: Request) -> None:
-        """It pays, and Ottu says so: once, unless there is no answer. The bot may be struck just then."""
+        """It pays what is queued, and Ottu says so, once. The bot may be struck just then."""
         assert request.session_id is not None
-        await self._up()
+        self.bank_paid = True
         self.stage.ottu.settle_queued(request.session_id)
         await self.stage.ottu.webhooks.drain()
-        if self.is_told():
-            await self._until(lambda: self.requests()[0].state is not State.QUEUED)
-        await self._end()
+
+    async def _thawed_end(self) -> Request:
+        """The end; of a trial with a freeze, what is the end when the frozen process has gone on for a while."""
+        request = await self._end()
+        if self.trial.blow == "freeze" and self.lives[0].struck.is_set() and not self._is_after_the_thaw:
+            await self.thawed.wait()
+            await asyncio.sleep(THAW_SECONDS)
+            self._is_after_the_thaw = True
+            request = await self._end()
+        return request
 
     async def _ask(self) -> None:
         text = self.scenario.text.format(self.order_no)
         while True:
             await self._up()
-            if not self.tried.began:
+            if self.trial.tell and not self.tried.began:
+                await self._in_touch()
                 self.tried.began = len(self.lives[0].points)
             if await self._is_accepted(self.world.type(ALICE, text)):
                 self.accepted_command = True
@@ -270,6 +288,8 @@ class Play:
                 await self._until(lambda: self._is_idle("click", "resend"))
             return
         self.tried.by_people = True
+        if self.is_queued():  # they wait for the bank before they say anything
+            await self._bank(request)
         outcome = "succeeded" if self.is_done() else "failed"
         for person in (BOB, CEM):
             await self._up()
@@ -284,6 +304,7 @@ class Play:
         if not acting.done():
             await asyncio.wait({acting}, timeout=0.1)  # what was sent before the end is still on its way
         gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
         if not acting.done():
             acting.cancel()
             await asyncio.gather(acting, return_exceptions=True)
@@ -294,6 +315,17 @@ class Play:
 
     async def _up(self) -> None:
         await self._until(self._is_up, LOOK_SECONDS)
+
+    async def _in_touch(self) -> None:
+        """Until the bot and Slack have met: over HTTP it listens before that."""
+        while self.trial.line == "http":
+            reading, writing = await asyncio.open_connection("127.0.0.1", self.port)
+            writing.write(b"GET /readyz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = await reading.read()
+            writing.close()
+            if b'"slack":true' in answer.replace(b" ", b""):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _is_up(self) -> bool:
         """Is the newest process there, and can Slack reach it?"""
@@ -311,18 +343,34 @@ class Play:
 
     def requests(self) -> list[Request]:
         """The requests on disk, as another process sees them; none while there is no database to read."""
-        store = self._read()
-        return store.select("1") if store else []
+        with self._read() as store:
+            return store.select("1") if store else []
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        store = self._read()
-        return store.rows(sql, **parameters) if store else []
+        with self._read() as store:
+            return store.rows(sql, **parameters) if store else []
 
-    def _read(self) -> Store | None:
-        """The record, opened once there is one."""
-        if self._store is None:
-            self._store = self._kept.enter_context(reading(self.world.folder / "bot.db"))
-        return self._store
+    @contextmanager
+    def _read(self) -> Iterator[Store | None]:
+        """The record, kept open while a bot is up: to open it costs more than to read.
+
+        Not before: whoever had it open when the last bot was killed would spare the next one SQLite's own recovery.
+        """
+        if self._store is None and self._has_begun():
+            self._store = self._reading.enter_context(reading(self.world.folder / "bot.db"))
+        if self._store is not None:
+            yield self._store
+            return
+        with reading(self.world.folder / "bot.db") as store:
+            yield store
+
+    def _has_begun(self) -> bool:
+        """Has the newest process opened the database for certain?"""
+        return self._is_up() and time.monotonic() - self._born_at > BEGUN_SECONDS
+
+    def _stop_reading(self) -> None:
+        self._reading.close()
+        self._store = None
 
     def _is_idle(self, *kinds: str) -> bool:
         """Is nothing of these kinds left to do? Only what is read from a running bot's database counts."""
@@ -352,9 +400,15 @@ class Play:
             return payment is not None and payment.state == "canceled"
         return any(movement.order_no == self.order_no for movement in self.stage.ottu.ledger)
 
+    def is_queued(self) -> bool:
+        """Does a refund wait at the bank?"""
+        payment = self.stage.ottu.book.find(order_no=self.order_no)
+        return payment is not None and any(child.state == "refund_queued" for child in payment.children)
+
     def is_told(self) -> bool:
         """Has the bot taken the webhook of what the bank did?"""
-        return any(one.outcome == "200" and one.body["result"] == "success" for one in self.stage.ottu.webhooks.sent)
+        sent = self.stage.ottu.webhooks.sent
+        return self.bank_paid and any(one.outcome == "200" and one.body["result"] == "success" for one in sent)
 
     def _where(self) -> str:
         jobs = self.rows("SELECT key, due_at, owner, tries FROM work_jobs WHERE done_at IS NULL")

@@ -88,13 +88,14 @@ class Trial:
 
 @dataclass
 class Tried:
-    """What came of it. `began`: the points that the first process passed before it was in touch with Slack."""
+    """What came of it. `began`: how many points the first process passed before it and Slack had met."""
 
     failures: list[tuple[str, str]] = field(default_factory=list)
     struck: int = 0
     ended: str = ""  # in which state, and why
     folder: str = ""  # with the database and the log
     by_people: bool = False  # two people closed it
+    by_webhook: bool = False  # the bank paid what was queued, and the bot took Ottu's word of it
     points: list[list[str]] = field(default_factory=list)  # of each process, where they were told
     began: int = 0
 

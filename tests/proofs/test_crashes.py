@@ -16,6 +16,7 @@ TELLING = (
     Trial("full refund", "slow before", "success"),
     Trial("partial refund", "ok", "begin"),
     Trial("void", "dropped after", "begin"),
+    Trial("partial refund", "queued", "begin", line="http"),
 )
 
 
@@ -40,6 +41,20 @@ MARKERS_READ = (
 def test_what_another_process_did_while_one_was_starting_is_no_restore() -> None:
     """Frozen when it has seen that there is no marker; the other has written its own, and has made a request."""
     tried, failures = try_one(Trial("partial refund", "ok", "begin", (MARKERS_READ,), "freeze"))
+    assert (tried.struck, failures) == (1, [])
+
+
+WEBHOOK_WRITTEN = (
+    "before sqlite.transaction<store.Store.transaction<work.Work.add<webhook._write<webhook.endpoint.receive"
+    "<web.BodyLimit.__call__ COMMIT #{}"
+)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_bot_that_is_killed_at_a_webhook_is_told_again_or_looks(number: int) -> None:
+    """Of the answer that the refund waits, and of what the bank did: Ottu does not send again where nobody answers."""
+    trial = Trial("partial refund", "queued", "begin", (WEBHOOK_WRITTEN.format(number),), line="http")
+    tried, failures = try_one(trial)
     assert (tried.struck, failures) == (1, [])
 
 
@@ -89,3 +104,11 @@ def test_the_proof_finds_a_send_long_after_its_claim(tmp_path: Path) -> None:
     assert (tried.struck, failures) == (1, [])
     _, failures = try_one(trial, tree=wounded(tmp_path / "tree", "ottu/client.py", (AGE, "        return False\n")))
     assert any("sent too late" in failure for failure in failures), failures
+
+
+def test_the_proof_finds_a_bot_that_refuses_each_webhook(tmp_path: Path) -> None:
+    """By reading alone it would come to the same end, and nobody would know that the webhooks do not work."""
+    trial = Trial("partial refund", "ok", "begin", line="http")
+    never = ("if not ottu.verify(document, key()):", "if True:")
+    _, failures = try_one(trial, tree=wounded(tmp_path / "tree", "bot/webhook.py", never))
+    assert any("webhooks refused: 401" in failure for failure in failures), failures
