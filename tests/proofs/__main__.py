@@ -22,7 +22,7 @@ from tests.proofs.figures import Figures
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
-HEAD = "| proof | tried and counted | failures | minutes | commit, seed, day |\n|---|---|---|---|---|"
+TITLES = "| proof | tried and counted | failures | minutes | commit, seed, day |\n|---|---|---|---|---|"
 Proof = Callable[[], Figures]
 
 
@@ -34,13 +34,13 @@ def short(seed: int) -> dict[str, Proof]:
         "surroundings": surroundings.run,
         "simulation": lambda: simulation.run(10_000, seed),
         "crashes": lambda: crashes.run(2_000, seed),
-        "freezes": lambda: crashes.freeze(60, seed),
+        "freezes": lambda: crashes.freeze(120, seed),
         "mutation": mutation.run,
     }
 
 
 def long(seed: int) -> dict[str, Proof]:
-    """Hours. The mutation gate has no longer form."""
+    """Hours. All but the mutation gate, which has one length only."""
     return {
         "model": lambda: model.run(3_000, seed),
         "contention": lambda: contention.run(seed, requests=2_000, refunds=200),
@@ -59,17 +59,21 @@ def main() -> int:
         "--only", action="append", choices=list(short(0)), help="this proof; may be given several times"
     )
     arguments = parser.parse_args()
-    form, tried, failed = ("long" if arguments.long else "short"), commit(), False
-    for name, proof in (long if arguments.long else short)(arguments.seed).items():
-        if name in (arguments.only or [name]):
-            figures = proof()
-            print(figures, flush=True)
-            write(form, tried, arguments.seed, figures)
-            failed |= bool(figures.failures)
+    form = "long" if arguments.long else "short"
+    proofs = (long if arguments.long else short)(arguments.seed)
+    if unknown := set(arguments.only or ()) - set(proofs):
+        parser.error(f"the {form} form has no {', '.join(sorted(unknown))}")
+    failed = False
+    for name in arguments.only or proofs:
+        before = commit()
+        figures = proofs[name]()
+        print(figures, flush=True)
+        write(form, before if commit() == before else f"{before}..{commit()}", arguments.seed, figures)
+        failed |= bool(figures.failures)
     return 1 if failed else 0
 
 
-def write(form: str, tried: str, seed: int, figures: Figures, page: Path = PAGE) -> None:
+def write(form: str, revision: str, seed: int, figures: Figures, page: Path = PAGE) -> None:
     """Put one proof's figures into the table of its form, in the place of those that it had there before.
 
     Each has its own commit, seed and day, so that a long run which is broken off loses only what it was at.
@@ -78,15 +82,15 @@ def write(form: str, tried: str, seed: int, figures: Figures, page: Path = PAGE)
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     old, _, after = rest.partition(end)
     rows = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("|")}
-    rows[figures.name] = row(tried, seed, figures)
-    table = [HEAD, *(rows[name] for name in short(0) if name in rows)]
+    rows[figures.name] = row(revision, seed, figures)
+    table = [TITLES, *(rows[name] for name in short(0) if name in rows)]
     page.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
 
 
-def row(tried: str, seed: int, figures: Figures) -> str:
+def row(revision: str, seed: int, figures: Figures) -> str:
     """One proof's figures, as a line of a Markdown table."""
     counted = ", ".join(f"{count:,} {what}" for what, count in figures.counted.items())
-    run = f"{tried}, seed {seed}, {datetime.now(UTC):%Y-%m-%d}"
+    run = f"{revision}, seed {seed}, {datetime.now(UTC):%Y-%m-%d}"
     return f"| {figures.name} | {counted} | {len(figures.failures)} | {figures.seconds / 60:.1f} | {run} |"
 
 

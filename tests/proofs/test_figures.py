@@ -15,12 +15,12 @@ CRASHES = Figures("crashes", 7, 30.0, {}, ["seed 3"])
 def test_each_proof_replaces_its_own_figures_and_nothing_else(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- short -->\nold\n<!-- end of short -->\n<!-- long -->\n<!-- end of long -->\nafter\n")
-    for tried, figures in (("a", CRASHES), ("a", MODEL), ("b", CRASHES)):
-        proofs.write("short", tried, 7, figures, page)
+    for revision, figures in (("a", CRASHES), ("a", MODEL), ("b", CRASHES)):
+        proofs.write("short", revision, 7, figures, page)
     before, _, rest = page.read_text().partition("<!-- short -->\n")
     table, _, after = rest.partition("<!-- end of short -->")
     assert (before, after) == ("before\n", "\n<!-- long -->\n<!-- end of long -->\nafter\n")
-    model, crashes = table.removeprefix(proofs.HEAD + "\n").splitlines()
+    model, crashes = table.removeprefix(proofs.TITLES + "\n").splitlines()
     assert re.fullmatch(
         r"\| model \| 1,000 examples, 0 broken promises \| 0 \| 1\.5 \| a, seed 7, 20\d\d-\d\d-\d\d \|", model
     )
