@@ -97,7 +97,8 @@ class Hooks:
                 self._look_at(ours, hook)  # it was told before, of somebody else's operation
                 return
             for request in ours:
-                if self._of_ours(request, hook, is_new=known is None):
+                is_alone = not any(self._may_mean(other, hook) for other in ours if other.id != request.id)
+                if self._of_ours(request, hook, is_new=known is None, is_alone=is_alone):
                     return
             self._nobody_asked(hook, ours)
 
@@ -133,17 +134,17 @@ class Hooks:
             why = alarms.webhook_contradicts(ending=hook.ending, request_id=request.id, state=request.state)
             self._alarm(why, hook, request)
 
-    def _of_ours(self, request: Request, hook: Hook, *, is_new: bool) -> bool:
+    def _of_ours(self, request: Request, hook: Hook, *, is_new: bool, is_alone: bool) -> bool:
         """One that agrees with a request of ours. False where it cannot be that request's.
 
-        `is_new`: its reference was not known before, from a reading or a payment; else it proves nothing.
+        `is_new`: its reference was not known before, from a reading or a payment; else it proves nothing. `is_alone`:
+        no other request of ours can be meant.
         """
         if request.state is State.EXECUTING:
             self.work.keep_hook(request.id, hook.session_id, hook.order_no, hook.as_json())
             return True
-        is_named = request.reference_number is not None or self.work.has_reference(request.id)
-        if request.state in {State.UNKNOWN, State.QUEUED} and not is_named:
-            if is_new and is_proof(request, hook) and _decides(request, hook):
+        if request.state in {State.UNKNOWN, State.QUEUED} and not self._is_named(request):
+            if is_new and is_alone and is_proof(request, hook) and _decides(request, hook):
                 self.work.note_reference(hook.reference_number or "", request.id, WEBHOOK)
                 if AFTER_HOOK[hook.ending] is not request.state:  # that it is queued is known: now by which reference
                     self._moved(request, AFTER_HOOK[hook.ending], hook)
@@ -154,12 +155,26 @@ class Hooks:
 
     def _of_ended(self, request: Request, hook: Hook) -> bool:
         """The first word on one that has ended without a reference number, where the word is not another one."""
-        if hook.reference_number is None or request.reference_number is not None or self.work.has_reference(request.id):
+        if hook.reference_number is None or self._is_named(request):
             return False
         if request.state not in {State.SUCCEEDED, State.FAILED} or _contradicts(request, hook):
             return False
         self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
         return True
+
+    def _is_named(self, request: Request) -> bool:
+        """Is it known under which reference number Ottu did it?"""
+        return request.reference_number is not None or self.work.has_reference(request.id)
+
+    def _may_mean(self, request: Request, hook: Hook) -> bool:
+        """Can this be a late first word on that one: an equal request that has ended, and was not named?
+
+        Of one that Ottu refused it can only be another no: nothing was done for it.
+        """
+        if request.state not in {State.SUCCEEDED, State.FAILED} or self._is_named(request):
+            return False
+        is_refused = request.doubtful_attempt is None and request.answered_minor is None
+        return request.state is State.SUCCEEDED or not is_refused or hook.ending is Ending.FAILED
 
     def _look_at(self, requests: list[Request], hook: Hook) -> None:
         """It proves nothing by itself: what it is about is read, as soon as that may be."""

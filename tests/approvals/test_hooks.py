@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from approvals.closing import Closing
 from approvals.hooks import PAYMENT_STATES, Hook
 from approvals.request import Ending, Operation, Outcome, State
 
-from .factories import Desk
+from .factories import BOB, CEM, MEMBERS, Desk
 from .hooked import (
     CAPTURED,
     HELD,
@@ -135,6 +136,54 @@ def test_a_reference_of_another_request_proves_nothing(desk: Desk) -> None:
     assert heard(desk, second, a_hook()) == second
     assert desk.row(first) == first
     assert alarms(desk) == []
+
+
+UNNAMED = Outcome(Ending.SUCCEEDED, "", 5_000)
+DENIED = Outcome(Ending.REFUSED, "no")
+
+
+@pytest.mark.parametrize("hook", [a_hook(), REJECTED, a_hook(ending=Ending.QUEUED, child_state="refund_queued")])
+@pytest.mark.parametrize("answer", [NO_ANSWER, Outcome(Ending.QUEUED, "the bank decides", 5_000)])
+def test_a_first_word_that_may_be_of_an_earlier_equal_request_proves_nothing(
+    desk: Desk, hook: Hook, answer: Outcome
+) -> None:
+    """Last week's refund was proven by a reading, which names no reference; its webhook comes only now."""
+    first = desk.claimed()
+    desk.execution.settle(first.id, 1, UNNAMED)
+    second = desk.claimed(read_now(desk))
+    second = desk.execution.settle(second.id, 1, answer)
+    assert heard(desk, second, hook) == second
+    kind = "close" if second.state is State.UNKNOWN else "queued"
+    assert due_now(desk, f"{kind}:{second.id}")
+    assert alarms(desk) == []
+
+
+def test_that_two_people_called_an_earlier_equal_request_failed_makes_its_webhook_no_proof_of_another(
+    desk: Desk,
+) -> None:
+    """They may have been wrong."""
+    first = an_unknown(desk)
+    for person in (BOB, CEM):
+        Closing(desk.service).close(first.id, person, "failed", "looked", MEMBERS, may_fail=True)
+    assert desk.row(first).state is State.FAILED
+    second = an_unknown(desk)
+    assert heard(desk, second, a_hook()) == second
+
+
+def test_of_an_earlier_equal_request_that_ottu_refused_nothing_but_a_no_can_come(desk: Desk) -> None:
+    first = desk.claimed()
+    desk.execution.settle(first.id, 1, DENIED)
+    second = an_unknown(desk)
+    assert heard(desk, second, REJECTED) == second
+    assert heard(desk, second, a_hook(reference_number="REF-2")).state is State.SUCCEEDED
+
+
+def test_an_earlier_equal_request_whose_reference_is_known_is_no_hindrance(desk: Desk) -> None:
+    first = desk.claimed()
+    desk.execution.settle(first.id, 1, UNNAMED)
+    desk.execution.hooks.receive(a_hook())
+    second = an_unknown(desk)
+    assert heard(desk, second, a_hook(reference_number="REF-2")).state is State.SUCCEEDED
 
 
 def test_a_no_is_no_proof_where_two_sends_may_have_reached_ottu(desk: Desk) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from approvals.request import MOVES, OPEN, Ending, State
-from tests.proofs.model import run
+from tests.approvals.factories import ALICE
+from tests.proofs.model import Requests, run
 
 EXAMPLES = 150
+MOST_RUNS = 4
 # The table allows it; the program counts what was proven not sent when the attempt ends, and fails it from `executing`.
 UNUSED = {"approved>failed"}
 WAYS = {
@@ -29,11 +31,33 @@ WAYS = {
 
 
 def test_a_run_keeps_every_promise_and_leaves_no_part_idle() -> None:
-    """Every move, every ending of an attempt, every way out of doubt, and every state that a copy may be in."""
-    figures = run(EXAMPLES)
-    assert figures.failures == []
+    """Every move, every ending of an attempt, every way out of doubt, and every state that a copy may be in.
+
+    The rarest come a few times in so many examples, and the clock plays a part: where one did not come, there are more.
+    """
     moves = {f"{before}>{after}" for before, following in MOVES.items() for after in following}
     endings = {f"ending {ending}" for ending in Ending}
     restored = {f"restored {state}" for state in OPEN - {State.UNKNOWN}}
-    assert (moves - UNUSED | endings | restored | WAYS) - figures.counted.keys() == set()
-    assert not UNUSED & figures.counted.keys()
+    idle = moves - UNUSED | endings | restored | WAYS
+    for number in range(1, MOST_RUNS + 1):
+        figures = run(EXAMPLES, number)
+        assert figures.failures == []
+        assert not UNUSED & figures.counted.keys()
+        idle -= figures.counted.keys()
+        if not idle:
+            return
+    raise AssertionError(f"never reached: {idle}")
+
+
+def test_what_the_model_found_once() -> None:
+    """A refund is done, which a reading proves; an equal one is sent, and lost; then comes the webhook of the first."""
+    state = Requests()
+    state.open(sent="done, lost", cancelled="done, lost", copied=False)
+    try:
+        state.look(which=0, is_another=0)
+        state.ask(number=2, person=ALICE, amount="5.000", destination="pg", then="lost", is_heard=False)
+        state.give_up(which=0)
+        state.webhook(which=0, how="right")
+        state.promises()
+    finally:
+        state.teardown()
