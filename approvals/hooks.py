@@ -97,8 +97,9 @@ class Hooks:
                 self._look_at(ours, hook)  # it was told before, of somebody else's operation
                 return
             for request in ours:
-                is_alone = not any(self._may_mean(other, hook) for other in ours if other.id != request.id)
-                if self._of_ours(request, hook, is_new=known is None, is_alone=is_alone):
+                others = [other for other in ours if other.id != request.id and self._may_mean(other, hook)]
+                if self._of_ours(request, hook, is_new=known is None, is_alone=not others):
+                    self._doubt(hook, others)
                     return
             self._nobody_asked(hook, ours)
 
@@ -198,6 +199,16 @@ class Hooks:
             },
         )
         follow(self.work, self.store, moved, self.in_force.now.timing)
+
+    def _doubt(self, hook: Hook, others: list[Request]) -> None:
+        """It fits one of ours; as well it would fit another, which people called failed: they are told, once."""
+        denied = next((one for one in others if one.state is State.FAILED and _contradicts(one, hook)), None)
+        if denied is None or hook.reference_number is None:
+            return
+        if self.work.reference(hook.reference_number) is None:
+            self.work.note_reference(hook.reference_number, None, WEBHOOK)
+        why = alarms.webhook_may_contradict(ending=hook.ending, request_id=denied.id, state=denied.state)
+        self._alarm(why, hook, denied)
 
     def _nobody_asked(self, hook: Hook, ours: list[Request]) -> None:
         """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's. `ours`: those like it."""

@@ -167,7 +167,26 @@ def test_that_two_people_called_an_earlier_equal_request_failed_makes_its_webhoo
         Closing(desk.service).close(first.id, person, "failed", "looked", MEMBERS, may_fail=True)
     assert desk.row(first).state is State.FAILED
     second = an_unknown(desk)
-    assert heard(desk, second, a_hook()) == second
+    for _ in range(2):
+        assert heard(desk, second, a_hook()) == second
+    assert due_now(desk, f"close:{second.id}")
+    assert [alarm["why"] for alarm in alarms(desk)] == [
+        f"A webhook says succeeded of what may be {first.id}, which is failed."
+    ]
+
+
+def test_a_webhook_that_fits_what_people_called_succeeded_may_be_of_what_people_called_failed(desk: Desk) -> None:
+    """They may have been wrong both times; whoever reads the alarm looks once more."""
+    called = []
+    for outcome in ("succeeded", "failed"):
+        request = an_unknown(desk)
+        for person in (BOB, CEM):
+            Closing(desk.service).close(request.id, person, outcome, "looked", MEMBERS, may_fail=True)
+        called.append(desk.row(request))
+    for _ in range(2):
+        desk.execution.hooks.receive(a_hook())
+        assert [desk.row(request) for request in called] == called
+    assert len(alarms(desk)) == 1
 
 
 def test_of_an_earlier_equal_request_that_ottu_refused_nothing_but_a_no_can_come(desk: Desk) -> None:

@@ -296,6 +296,25 @@ LIMIT = Theme(
     pauses=0.003,
     trouble_seconds=8_000.0,
 )
+TWINS = Theme(
+    "twins",
+    6,
+    ways=({"drop after": 4, "drop before": 4, "queued, unheard": 1, "gateway timeout, moves later": 1},),
+    states={PAID: 1},
+    payment_minor=60_000,
+    payments=(1,),
+    ages_seconds=(50_000,),
+    asks=(3, 4),
+    ask_gap_seconds=(1_500, 3_000, 4_000),
+    amounts=("5.000",),
+    loss=(0.0, 0.2),
+    delays=("at once", "late", "very late"),
+    dashboard=0.0,
+    speaks=0.05,
+    pauses=0.003,
+    lasts_seconds=(12_000,),
+    trouble_seconds=8_000.0,
+)
 THEMES = (
     ANYTHING,
     FROZEN,
@@ -309,6 +328,7 @@ THEMES = (
     NO_LINE,
     ANSWERS,
     LIMIT,
+    TWINS,
 )
 
 
