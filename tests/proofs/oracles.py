@@ -351,11 +351,10 @@ class Oracles:
 
     def _check_strangers(self, rows: list[Request]) -> None:
         """What nobody asked the bot for raised an alarm, where Ottu told of it, and it is no equal of ours."""
-        known = {row.session_id: row for row in rows if row.attempt}
         for deed in self.other_deeds:
             told = self.world.postman.accepted.get(deed.reference)
-            row = known.get(deed.payment.session_id)
-            if told is None or (row is not None and self._is_excused(row)):
+            ours = [row for row in rows if row.attempt and row.session_id == deed.payment.session_id]
+            if told is None or (deed.operation, deed.minor) in {(row.operation.value, row.amount_minor) for row in ours}:
                 continue
             self.world.count("stranger told")
             if not self._alarms(deed.reference):
