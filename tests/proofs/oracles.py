@@ -354,7 +354,8 @@ class Oracles:
         for deed in self.other_deeds:
             told = self.world.postman.accepted.get(deed.reference)
             ours = [row for row in rows if row.attempt and row.session_id == deed.payment.session_id]
-            if told is None or (deed.operation, deed.minor) in {(row.operation.value, row.amount_minor) for row in ours}:
+            equals = {(row.operation.value, row.amount_minor) for row in ours}
+            if told is None or (deed.operation, deed.minor) in equals:
                 continue
             self.world.count("stranger told")
             if not self._alarms(deed.reference):
