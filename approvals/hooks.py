@@ -99,7 +99,8 @@ class Hooks:
             for request in ours:
                 others = [other for other in ours if other.id != request.id and self._may_mean(other, hook)]
                 if self._of_ours(request, hook, is_new=known is None, is_alone=not others):
-                    self._doubt(hook, others)
+                    if request.state is not State.EXECUTING:  # else it is kept, and judged again
+                        self._doubt(hook, others)
                     return
             self._nobody_asked(hook, ours)
 
@@ -111,9 +112,9 @@ class Hooks:
                 self.receive(Hook.from_json(text))
 
     def _candidates(self, hook: Hook) -> list[Request]:
-        """Requests of this transaction that have been sent, the newest first."""
+        """Requests of this transaction that were sent, or perhaps before a copy was put back; the newest first."""
         return self.store.select(
-            "attempt > 0 AND ((session_id IS NOT NULL AND session_id = :session) OR"
+            "(attempt > 0 OR restored = 1) AND ((session_id IS NOT NULL AND session_id = :session) OR"
             " (order_no IS NOT NULL AND order_no = :order_no)) ORDER BY created_at DESC LIMIT 50",
             session=hook.session_id,
             order_no=hook.order_no,
@@ -152,15 +153,19 @@ class Hooks:
             else:
                 self._look_at([request], hook)
             return True
-        return is_new and self._of_ended(request, hook)
+        return is_new and self._of_ended(request, hook, is_alone=is_alone)
 
-    def _of_ended(self, request: Request, hook: Hook) -> bool:
-        """The first word on one that has ended without a reference number, where the word is not another one."""
+    def _of_ended(self, request: Request, hook: Hook, *, is_alone: bool) -> bool:
+        """The first word on one that has ended without a reference number, where the word is not another one.
+
+        Where it may be of another one as well, neither is named: each hinders what comes later, as it should.
+        """
         if hook.reference_number is None or self._is_named(request):
             return False
         if request.state not in {State.SUCCEEDED, State.FAILED} or _contradicts(request, hook):
             return False
-        self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
+        if is_alone:
+            self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
         return True
 
     def _is_named(self, request: Request) -> bool:
@@ -168,14 +173,22 @@ class Hooks:
         return request.reference_number is not None or self.work.has_reference(request.id)
 
     def _may_mean(self, request: Request, hook: Hook) -> bool:
-        """Can this be a late first word on that one: an equal request that has ended, and was not named?
+        """Can this be the first word that comes on that one, too: an equal request that was sent, and was not named?
 
-        Of one that Ottu refused it can only be another no: nothing was done for it.
+        The name is that of one send: of two the other one may still be told as a no. Of one that Ottu refused nothing
+        but another no can come.
         """
-        if request.state not in {State.SUCCEEDED, State.FAILED} or self._is_named(request):
+        sent_twice = request.doubtful_attempt not in (None, request.attempt)
+        if self._is_named(request) and not (sent_twice and hook.ending is Ending.FAILED):
             return False
-        is_refused = request.doubtful_attempt is None and request.answered_minor is None
-        return request.state is State.SUCCEEDED or not is_refused or hook.ending is Ending.FAILED
+        if request.state is State.FAILED:
+            return hook.ending is Ending.FAILED or not self._was_refused(request)
+        return request.is_open or request.state is State.SUCCEEDED
+
+    def _was_refused(self, request: Request) -> bool:
+        """Has Ottu said no to a request that was never in doubt, nor at the bank?"""
+        doubted = {State.UNKNOWN, State.QUEUED}
+        return not request.restored and not any(e.to_state in doubted for e in self.store.events(request.id))
 
     def _look_at(self, requests: list[Request], hook: Hook) -> None:
         """It proves nothing by itself: what it is about is read, as soon as that may be."""
@@ -205,8 +218,10 @@ class Hooks:
         denied = next((one for one in others if one.state is State.FAILED and _contradicts(one, hook)), None)
         if denied is None or hook.reference_number is None:
             return
-        if self.work.reference(hook.reference_number) is None:
-            self.work.note_reference(hook.reference_number, None, WEBHOOK)
+        told = f"doubted:{hook.reference_number}"
+        if self.work.fact(told) is not None:
+            return
+        self.work.set_fact(told, {"request": denied.id})
         why = alarms.webhook_may_contradict(ending=hook.ending, request_id=denied.id, state=denied.state)
         self._alarm(why, hook, denied)
 
