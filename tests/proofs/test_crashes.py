@@ -21,9 +21,9 @@ TELLING = (
 
 
 def test_a_killed_bot_carries_on_and_moves_money_once() -> None:
-    figures = run(25, 1, only=TELLING)
+    figures = run(18, 1, only=TELLING)
     assert not figures.failures, str(figures)
-    assert figures.counted["kills"] >= 25
+    assert figures.counted["kills"] >= 18
 
 
 def test_a_frozen_bot_sends_nothing_late_and_overwrites_nothing() -> None:
@@ -50,10 +50,9 @@ WEBHOOK_WRITTEN = (
 )
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_bot_that_is_killed_at_a_webhook_is_told_again_or_looks(number: int) -> None:
-    """Of the answer that the refund waits, and of what the bank did: Ottu does not send again where nobody answers."""
-    trial = Trial("partial refund", "queued", "begin", (WEBHOOK_WRITTEN.format(number),), line="http")
+def test_a_bot_that_is_killed_at_a_webhook_calls_nothing_done() -> None:
+    """The second tells what the bank did; Ottu does not send it again where nobody answers."""
+    trial = Trial("partial refund", "queued", "begin", (WEBHOOK_WRITTEN.format(2),), line="http")
     tried, failures = try_one(trial)
     assert (tried.struck, failures) == (1, [])
 
