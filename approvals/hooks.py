@@ -96,8 +96,9 @@ class Hooks:
             if known is not None and known.source == WEBHOOK:
                 self._look_at(ours, hook)  # it was told before, of somebody else's operation
                 return
+            meant = [request for request in ours if self._may_mean(request, hook)]
             for request in ours:
-                others = [other for other in ours if other.id != request.id and self._may_mean(other, hook)]
+                others = [other for other in meant if other.id != request.id]
                 if self._of_ours(request, hook, is_new=known is None, is_alone=not others):
                     if request.state is not State.EXECUTING:  # else it is kept, and judged again
                         self._doubt(hook, others)
