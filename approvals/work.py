@@ -124,8 +124,8 @@ class Work:
         )
 
     def take(self, kinds: Sequence[str], limit: int) -> list[Job]:
-        """Take up to `limit` jobs that are due, the longest due first."""
-        if limit <= 0:
+        """Take up to `limit` jobs of these kinds that are due, the longest due first. To take none writes nothing."""
+        if limit <= 0 or not kinds:
             return []
         names = {f"kind{number}": kind for number, kind in enumerate(kinds)}
         rows = self.store.rows(

@@ -103,10 +103,10 @@ class Worker:
             waits = [seconds_between(now, at) for at in next_due.values()]
             return min([max(seconds, 0.001) for seconds in waits] + [self.idle_seconds])
         for lane in self.lanes:
-            kinds = [kind for kind in lane.handlers if kind in due]  # to take nothing would cost a write, too
+            kinds = [kind for kind in lane.handlers if kind in due]  # each look at the others would be a write
             places = lane.places if isinstance(lane.places, int) else lane.places()
             free = places - len(self.running[lane.name])
-            for job in self.work.take(kinds, free) if kinds else []:
+            for job in self.work.take(kinds, free):
                 task = asyncio.create_task(self._do(lane, job), name=job.key)
                 self.running[lane.name].add(task)
         return self.idle_seconds

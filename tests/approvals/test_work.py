@@ -68,6 +68,7 @@ def test_jobs_are_taken_when_they_are_due_the_longest_due_first(work: Work) -> N
     assert keys(work.take(["a"], 2)) == ["of now"]
     assert work.take(["a"], 0) == []
     assert work.take(["a"], -1) == []
+    assert work.take([], 2) == []
     assert keys(work.take(["a", "b"], 9)) == ["another kind"]
 
 
