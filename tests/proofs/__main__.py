@@ -65,10 +65,9 @@ def main() -> int:
         parser.error(f"the {form} form has no {', '.join(sorted(unknown))}")
     failed = False
     for name in arguments.only or proofs:
-        before = commit()
-        figures = proofs[name]()
+        before, figures, after = commit(), proofs[name](), commit()
         print(figures, flush=True)
-        write(form, before if commit() == before else f"{before}..{commit()}", arguments.seed, figures)
+        write(form, after if after == before else f"{before}..{after}", arguments.seed, figures)
         failed |= bool(figures.failures)
     return 1 if failed else 0
 

@@ -15,11 +15,11 @@ from approvals.sqlite import open_database
 from approvals.store import Store
 from approvals.work import Work
 from bot.app import ACCOUNT
+from tests.proofs.memory import MEMORY
 from tests.proofs.scripted_ottu import CURRENCY
 from tests.proofs.themes import Terms
 
 EPOCH = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-SHM = Path("/dev/shm")  # noqa: S108 - only where the disk is memory; the folder in it is our own
 POLICY = """
 [[limits]]
 name = "daily"
@@ -47,7 +47,7 @@ def policy(terms: Terms) -> Policy:
 @cache
 def template() -> bytes:
     """A database that has just been made."""
-    with tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         path = Path(folder) / "bot.db"
         database = open_database(path)
         store = Store(database, ChainKey(), lambda: EPOCH)

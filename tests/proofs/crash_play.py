@@ -96,7 +96,7 @@ class Play:
             self.tried.ended = "; ".join(f"{one.state}: {one.detail}" for one in self.requests())
             self.tried.by_webhook = self.is_told()
             self.tried.points = [[str(point) for point in child.points] for child in self.lives]
-            self._reading.close()
+            self._stop_reading()
             self._reserved.close()
             await self._until(lambda: not self.stage.slack.outbox.sockets, LOOK_SECONDS)
 
@@ -222,12 +222,18 @@ class Play:
     async def _thawed_end(self) -> Request:
         """The end; of a trial with a freeze, what is the end when the frozen process has gone on for a while."""
         request = await self._end()
-        if self.trial.blow == "freeze" and self.lives[0].struck.is_set() and not self._is_after_the_thaw:
-            await self.thawed.wait()
-            await asyncio.sleep(THAW_SECONDS)
-            self._is_after_the_thaw = True
+        if await self._goes_on():
             request = await self._end()
         return request
+
+    async def _goes_on(self) -> bool:
+        """Where a process is frozen: until it has gone on for a while. False where there is nothing to wait for."""
+        if self.trial.blow != "freeze" or not self.lives[0].struck.is_set() or self._is_after_the_thaw:
+            return False
+        await self.thawed.wait()
+        await asyncio.sleep(THAW_SECONDS)
+        self._is_after_the_thaw = True
+        return True
 
     async def _ask(self) -> None:
         text = self.scenario.text.format(self.order_no)
@@ -261,9 +267,7 @@ class Play:
         """Until it is clear what became of what was not acknowledged. Over HTTP a frozen bot may still have it in its
         socket, and take it when it goes on."""
         await self._until(lambda: self._is_idle(kind))
-        if self.trial.blow == "freeze" and self.trial.line == "http" and self.lives[0].struck.is_set():
-            await self.thawed.wait()
-            await asyncio.sleep(THAW_SECONDS)
+        if self.trial.line == "http" and await self._goes_on():
             await self._until(lambda: self._is_idle(kind))
 
     def _approvable(self) -> bool:

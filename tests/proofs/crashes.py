@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import shutil
 import sys
@@ -24,9 +23,9 @@ from tests.proofs.crash_plan import BY_HAND, BY_WEBHOOK, SEATS, Cell, Proof, cel
 from tests.proofs.crash_points import Blow
 from tests.proofs.crash_trial import FAULTS, KEYS, LINES, SCENARIOS, Trial, Tried
 from tests.proofs.figures import Figures
+from tests.proofs.memory import MEMORY
 
 TREE = Path(__file__).parents[2]
-MEMORY = "/dev/shm"  # noqa: S108 - a process that is killed loses no page of a file, so that a real disk proves no more
 KILLS_OF_A_CELL = 7  # with fewer kills, not every combination is visited
 
 
@@ -73,7 +72,7 @@ async def _run(
 @asynccontextmanager
 async def _proof(seed: int, processes: int, tree: Path) -> AsyncIterator[Proof]:
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="crashes-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+        folder = Path(tempfile.mkdtemp(prefix="crashes-", dir=MEMORY))
         proof = Proof([], seed)
 
         def clear() -> None:

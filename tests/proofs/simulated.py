@@ -21,8 +21,9 @@ from approvals.request import Request, State
 from approvals.sqlite import open_database
 from approvals.store import Store
 from bot.app import CROCKFORD
-from tests.proofs.beginnings import EPOCH, SHM, policy, template
+from tests.proofs.beginnings import EPOCH, policy, template
 from tests.proofs.crowd import BOB, CEM, Crowd
+from tests.proofs.memory import MEMORY
 from tests.proofs.oracles import Oracles
 from tests.proofs.postman import Postman
 from tests.proofs.processes import Simulated
@@ -55,7 +56,7 @@ class Simulation:
         self.seed = seed
         self.random = random.Random(seed)  # noqa: S311 - the same again is what is wanted
         self.loop = Loop(BASE_SECONDS)
-        self.folder = Path(tempfile.mkdtemp(prefix="ottu-bot-", dir=SHM if SHM.is_dir() else None))
+        self.folder = Path(tempfile.mkdtemp(prefix="ottu-bot-", dir=MEMORY))
         self.path = self.folder / "bot.db"
         self.path.write_bytes(template())
         self.theme = theme or theme_of(seed)
