@@ -332,8 +332,9 @@ class Play:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _is_up(self) -> bool:
-        """Is the newest process there, and can Slack reach it?"""
-        if self.lives[-1].gone.is_set():
+        """Is the newest process there, and can Slack reach it? One that is being killed may listen a moment longer."""
+        newest = self.lives[-1]
+        if newest.gone.is_set() or (newest.struck.is_set() and self.trial.blow == "kill"):
             return False
         return bool(self.stage.slack.outbox.sockets) if self.trial.line == "socket" else listens(self.port)
 
@@ -390,8 +391,11 @@ class Play:
         return [row["kind"] for row in rows]
 
     def _is_over(self) -> bool:
-        """Final, or waiting for people or the bank, and all that follows from it done."""
-        if not set(self._waiting(before="+60 seconds")) <= LATER_KINDS:
+        """Final, or waiting for people or the bank, and all that follows from it done, by a bot that is there.
+
+        One that was killed at its last step has its recovery still before it.
+        """
+        if not self._is_up() or not set(self._waiting(before="+60 seconds")) <= LATER_KINDS:
             return False
         requests = self.requests()
         ended = [one for one in requests if not one.is_open or one.state in {State.UNKNOWN, State.QUEUED}]

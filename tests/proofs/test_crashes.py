@@ -55,6 +55,7 @@ def test_a_bot_that_is_killed_at_a_webhook_calls_nothing_done() -> None:
     trial = Trial("partial refund", "queued", "begin", (WEBHOOK_WRITTEN.format(2),), line="http")
     tried, failures = try_one(trial)
     assert (tried.struck, failures) == (1, [])
+    assert len(tried.points) > 1, "it ended before the bot was up again"
 
 
 CLAIM_FIRST = """\
