@@ -6,8 +6,8 @@ from approvals.request import MOVES, OPEN, Ending, State
 from tests.approvals.factories import ALICE
 from tests.proofs.model import Requests, run
 
-EXAMPLES = 150
-MOST_RUNS = 4
+EXAMPLES = 50
+MOST_RUNS = 12
 # The table allows it; the program counts what was proven not sent when the attempt ends, and fails it from `executing`.
 UNUSED = {"approved>failed"}
 WAYS = {
