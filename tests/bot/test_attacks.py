@@ -6,7 +6,6 @@ By a copy of the database, by two people's word, by what somebody else writes in
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from approvals.request import State
+from bot import processes
 from bot.acquaintance import CannotStart
 from bot.backup import backup, restore
 from bot.marker import SUFFIX
@@ -40,8 +40,7 @@ def elsewhere() -> str:
 
 def beside() -> str:
     """A process that lives on this machine."""
-    parent = psutil.Process(os.getppid())
-    return f"{socket.gethostname()}:{parent.pid}:{parent.create_time():.2f}"
+    return processes.name_of(psutil.Process(os.getppid()))
 
 
 @pytest.mark.parametrize("owner", [elsewhere, beside])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from approvals.execution import Execution
 from approvals.request import Request, State
 from approvals.store import later
 from approvals.work import Attempt, Work
+from bot import processes
 from bot.patience import Patience
 from tests.bot.world import BOB, CEM, World, a_world, with_timing
 
@@ -177,13 +179,43 @@ async def test_after_a_restart_the_back_off_begins_anew(world: World) -> None:
 async def somebody_else() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A living process, and its name in the bookkeeping."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)")
-    began = psutil.Process(process.pid).create_time()
     try:
-        yield process, f"{socket.gethostname()}:{process.pid}:{began:.2f}"
+        yield process, processes.name_of(psutil.Process(process.pid))
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def system_set_on(folder: Path, pid: int) -> str:
+    """What the system says of itself and of one process when its clock has been set an hour on."""
+    told = re.sub(r"(?m)^btime (\d+)$", lambda found: f"btime {int(found[1]) + 3600}", Path("/proc/stat").read_text())
+    (folder / "stat").write_text(told, encoding="ascii")
+    (folder / str(pid)).symlink_to(f"/proc/{pid}")
+    return str(folder)
+
+
+@pytest.mark.skipif(not processes.BOOT_ID.exists(), reason="the system counts by the clock")
+async def test_a_clock_that_is_set_makes_no_living_process_look_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux works out anew when it was started, whenever its clock is set."""
+    async with somebody_else() as (process, owner):
+        monkeypatch.setattr(psutil, "PROCFS_PATH", system_set_on(tmp_path, process.pid))
+        assert processes.is_alive_here(owner)
+        another_boot = owner.replace(processes.BOOT_ID.read_text(encoding="ascii").strip(), "another")
+        assert processes.is_gone(another_boot)
+        process.kill()
+        await process.wait()
+        assert processes.is_gone(owner)
+
+
+async def test_a_process_that_an_older_version_named_is_known() -> None:
+    async with somebody_else() as (process, owner):
+        host, pid, _ = owner.rsplit(":", 2)
+        began = psutil.Process(process.pid).create_time()
+        assert processes.is_alive_here(f"{host}:{pid}:{began:.2f}")
+        assert processes.is_gone(f"{host}:{pid}:{began - 5:.2f}")
 
 
 async def claimed_by(world: World, owner: str) -> Request:
