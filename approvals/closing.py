@@ -150,7 +150,7 @@ class Closing:
         first = request.doubtful_attempt or request.attempt  # the first that may have reached Ottu
         sent = [e.at for e in self.store.events(request.id) if e.facts.get("set", {}).get("attempt") == first]
         read_at = request.figures_at
-        if not sent or read_at is None or seconds_between(read_at, sent[0]) > BASELINE_SECONDS:
+        if not sent or read_at is None or not 0 <= seconds_between(read_at, sent[0]) <= BASELINE_SECONDS:
             return False
         return not self.work.others_acted(request.session_id, request.order_no, read_at)
 

@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from approvals.request import State
 from approvals.store import Store, later, seconds_between
-from approvals.work import note_reference
+from approvals.work import note_reference, others_acted
 
 MOST = 3
 RESERVED = 2  # kept for an unknown outcome while a request is open
 MOST_A_MINUTE = 30
+# Ottu may show the transaction otherwise a moment later.
+_UNDER_WAY = ", ".join(f"'{state.value}'" for state in (State.EXECUTING, State.QUEUED, State.UNKNOWN))
 THROTTLED_SECONDS = 600.0  # Ottu refuses any in a payment's first 10 minutes
 
 
@@ -41,12 +44,13 @@ class Inquiries:
             if self.wait_seconds(kind, reference, session_id, most=most) > 0:
                 return None
             rows = self.store.rows(
-                "INSERT INTO work_inquiries (reference_kind, reference, session_id, sent_at, outcome)"
-                " VALUES (:kind, :reference, :session_id, :now, 'sent') RETURNING id",
+                "INSERT INTO work_inquiries (reference_kind, reference, session_id, sent_at, head, outcome)"
+                " VALUES (:kind, :reference, :session_id, :now, :head, 'sent') RETURNING id",
                 kind=kind,
                 reference=reference,
                 session_id=session_id,
                 now=self.store.now(),
+                head=self.store.head()[0],
             )
             return int(rows[0]["id"])
 
@@ -102,23 +106,45 @@ class Inquiries:
 
     def latest(self, kind: str, reference: str, session_id: str | None) -> Stored | None:
         """The newest answer for this transaction within a day."""
+        found = self._newest(kind, reference, session_id)
+        return found[0] if found else None
+
+    def _newest(self, kind: str, reference: str, session_id: str | None) -> tuple[Stored, int] | None:
+        """And the last event of the record when it was asked."""
         sent = self._sent(kind, reference, session_id, since=later(self.store.now(), days=-1))
         answered = [row for row in sent if row["answer"] is not None]
-        return Stored(answered[-1]["sent_at"], json.loads(answered[-1]["answer"])) if answered else None
+        if not answered:
+            return None
+        row = answered[-1]
+        return Stored(row["sent_at"], json.loads(row["answer"])), row["head"]
 
     def fresh(self, kind: str, reference: str, session_id: str | None) -> Stored | None:
-        """The newest answer, where it is younger than the gap and nothing of ours was sent to the transaction since."""
-        stored = self.latest(kind, reference, session_id)
-        if stored is None or seconds_between(stored.sent_at, self.store.now()) > self.gap_seconds():
+        """The newest answer, where it is younger than the gap and the transaction is as it was, as far as we know."""
+        found = self._newest(kind, reference, session_id)
+        if found is None:
+            return None
+        stored, head = found
+        if not 0 <= seconds_between(stored.sent_at, self.store.now()) <= self.gap_seconds():
             return None
         session = session_id or stored.answer.get("session_id")
-        sent_since = self.store.rows(
-            "SELECT 1 FROM events JOIN requests ON requests.id = events.request_id"
-            " WHERE requests.session_id = :session AND events.to_state = 'executing' AND events.at >= :since LIMIT 1",
-            session=session,
-            since=stored.sent_at,
+        order_no = stored.answer.get("order_no") or (reference if kind == "order" else None)
+        if self._ours_acted(session, head) or others_acted(self.store, session, order_no, stored.sent_at):
+            return None
+        return stored
+
+    def _ours_acted(self, session_id: str | None, head: int) -> bool:
+        """Was anything of ours under way on the transaction at that event of the record, or since?
+
+        By the record's order and not by the clock, which may have been set meanwhile.
+        """
+        rows = self.store.rows(
+            f"SELECT 1 FROM requests WHERE session_id = :session AND (state IN ({_UNDER_WAY}) OR EXISTS"
+            " (SELECT 1 FROM events WHERE request_id = requests.id AND seq > :head"
+            f" AND (from_state IN ({_UNDER_WAY}) OR to_state IN ({_UNDER_WAY})))) LIMIT 1",
+            session=session_id,
+            head=head,
         )
-        return None if sent_since else stored
+        return bool(rows)
 
     def was_unpaid(self, order_no: str) -> bool:
         """Did Ottu say, within the gap, that nobody had tried to pay it? Asking again now would only mean waiting."""

@@ -392,3 +392,5 @@ FROM requests
 STATEMENTS = [REQUESTS, APPROVALS, CLOSINGS, EVENTS, *INDEXES, *TRIGGERS, *WORK, VIEW]
 # Since the second version: what ended lately is found without reading all that ever was.
 INDEX_OF_TIME = "CREATE INDEX requests_by_time ON requests (state_at)"
+# Since the third: how far the record had come when an inquiry was sent (0: not known, and older than anything).
+HEAD_OF_INQUIRY = "ALTER TABLE work_inquiries ADD COLUMN head INTEGER NOT NULL DEFAULT 0"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from approvals.schema import INDEX_OF_TIME, STATEMENTS
+from approvals.schema import HEAD_OF_INQUIRY, INDEX_OF_TIME, STATEMENTS
 
 MOST_NAMED = 20  # places in which a damaged file is damaged
 BUSY_SECONDS = 1.0  # another process may hold the write lock that long before we say "not accepted"
@@ -27,6 +27,11 @@ def m001_record_and_work(db: Database) -> None:
 @migrations()
 def m002_what_ended_lately(db: Database) -> None:
     db.conn.execute(INDEX_OF_TIME)
+
+
+@migrations()
+def m003_head_of_an_inquiry(db: Database) -> None:
+    db.conn.execute(HEAD_OF_INQUIRY)
 
 
 def open_database(path: Path) -> Database:
@@ -80,7 +85,7 @@ def differences(database: Database) -> Iterator[str]:
     """What of the database is not as this program makes it: tables, indexes, triggers, views, and whether the indexes
     hold what the tables hold. Where they do not, a query finds other rows than there are."""
     with closing(sqlite3.connect(":memory:")) as fresh:
-        for statement in STATEMENTS:
+        for statement in (*STATEMENTS, INDEX_OF_TIME, HEAD_OF_INQUIRY):
             fresh.execute(statement)
         made, here = _objects(fresh), _objects(database.conn)
     for kind, name in sorted(made):

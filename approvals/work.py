@@ -71,6 +71,18 @@ def note_reference(store: Store, reference: str, request_id: str | None, source:
     )
 
 
+def others_acted(store: Store, session_id: str | None, order_no: str | None, since: str) -> bool:
+    """Has a webhook told of an operation on this transaction since then that may be somebody else's?"""
+    rows = store.rows(
+        "SELECT 1 FROM work_webhooks WHERE request_id IS NULL AND received_at >= :since"
+        " AND (session_id = :session OR order_no = :order_no) LIMIT 1",
+        since=since,
+        session=session_id,
+        order_no=order_no,
+    )
+    return bool(rows)
+
+
 class Work:
     """The `work_` tables of one store. `owner` names this process: `host:pid:start`."""
 
@@ -327,15 +339,8 @@ class Work:
         self._execute("DELETE FROM work_webhooks WHERE id = :id", id=number)
 
     def others_acted(self, session_id: str | None, order_no: str | None, since: str) -> bool:
-        """Has a webhook told of somebody else's operation on this transaction since then?"""
-        rows = self.store.rows(
-            "SELECT 1 FROM work_webhooks WHERE request_id IS NULL AND received_at >= :since"
-            " AND (session_id = :session OR order_no = :order_no) LIMIT 1",
-            since=since,
-            session=session_id,
-            order_no=order_no,
-        )
-        return bool(rows)
+        """Has a webhook told of an operation on this transaction since then that may be somebody else's?"""
+        return others_acted(self.store, session_id, order_no, since)
 
     # --- facts
 

@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from approvals.inquiries import MOST, MOST_A_MINUTE, RESERVED, Inquiries, Stored
+from approvals.request import Ending, Outcome, State
 from approvals.store import later, seconds_between
 
 from .factories import SESSION, Desk, a_reading, age_seconds, another
+from .hooked import a_hook
 
 GAP_SECONDS = 1860.0  # the tests' policy: Ottu allows one in 30 minutes
 
@@ -223,15 +225,58 @@ def test_what_is_sent_to_another_transaction_does_not_matter(desk: Desk) -> None
     assert desk.inquiries.fresh("order", "ORD123", SESSION) is not None
 
 
-def test_what_was_sent_before_the_answer_does_not_matter(desk: Desk) -> None:
-    desk.claimed()
-    desk.sql(
-        "INSERT INTO work_inquiries (reference_kind, reference, session_id, sent_at, outcome, answer)"
-        " VALUES ('order', 'ORD123', :session, :then, 'answered', '{}')",
-        session=SESSION,
-        then=later(desk.store.now(), seconds=0.001),
-    )
-    assert desk.inquiries.fresh("order", "ORD123", SESSION) is not None
+def asked_and_answered(desk: Desk) -> None:
+    number = desk.inquiries.begin("session", SESSION, SESSION, most=MOST)
+    assert number is not None
+    desk.inquiries.end(number, "answered", {"session_id": SESSION, "order_no": "ORD123"})
+
+
+def is_fresh(desk: Desk) -> bool:
+    return desk.inquiries.fresh("session", SESSION, SESSION) is not None
+
+
+DONE = Outcome(Ending.SUCCEEDED, "", 5_000, "REF1")
+
+
+def test_what_had_ended_before_the_question_does_not_matter(desk: Desk) -> None:
+    desk.execution.settle(desk.claimed().id, 1, DONE)
+    asked_and_answered(desk)
+    assert is_fresh(desk)
+
+
+@pytest.mark.parametrize("ending", [Ending.UNKNOWN, Ending.QUEUED, Ending.SUCCEEDED])
+def test_an_answer_to_what_was_asked_while_something_of_ours_was_under_way_is_stale(desk: Desk, ending: Ending) -> None:
+    """It may show it or not, and does not say which."""
+    request = desk.claimed()
+    asked_and_answered(desk)
+    assert not is_fresh(desk)
+    desk.execution.settle(request.id, 1, Outcome(ending, "", 5_000))
+    assert not is_fresh(desk)
+
+
+def test_an_answer_is_stale_when_the_bank_has_decided_since(desk: Desk) -> None:
+    request = desk.claimed()
+    desk.execution.settle(request.id, 1, Outcome(Ending.QUEUED, "", 5_000, "REF1"))
+    asked_and_answered(desk)
+    desk.execution.hooks.receive(a_hook(reference_number="REF1"))
+    assert desk.row(request).state is State.SUCCEEDED
+    assert not is_fresh(desk)
+
+
+def test_an_answer_is_stale_when_somebody_else_has_acted_since(desk: Desk) -> None:
+    asked_and_answered(desk)
+    desk.execution.hooks.receive(a_hook())
+    assert not is_fresh(desk)
+
+
+def test_an_answer_is_stale_by_the_order_of_the_record_whatever_the_clock_said(desk: Desk) -> None:
+    """It was ten minutes ahead at the question."""
+    asked_and_answered(desk)
+    desk.sql("UPDATE work_inquiries SET sent_at = :ahead", ahead=later(desk.store.now(), minutes=10))
+    assert not is_fresh(desk)  # nobody knows how old it is
+    desk.execution.settle(desk.claimed().id, 1, DONE)
+    desk.sql("UPDATE work_inquiries SET sent_at = :now", now=desk.store.now())  # ten minutes later
+    assert not is_fresh(desk)
 
 
 @pytest.mark.parametrize(
