@@ -174,9 +174,9 @@ class Closing:
         return found
 
     def last_reading(self, request: Request) -> dict[str, object] | None:
-        """The last reading of an unknown outcome, since its last send."""
+        """The last reading of an unknown outcome, since its last send and since the last word of a webhook."""
         for event in reversed(list(self.store.events(request.id))):
-            if event.to_state == State.EXECUTING:
+            if event.to_state == State.EXECUTING or event.kind == "webhook_seen":
                 return None
             if event.kind == "reading":
                 return {key: event.facts.get(key) for key in ("found", "state", "children", "attempt")} | {
@@ -203,7 +203,10 @@ class Closing:
             days = self.policy.timing.queued_days
             if seconds_between(later(request.state_at, days=days), self.store.now()) < 0:
                 return None
-            changes = {"detail": executing.bank_silent(days=days), "doubtful_attempt": request.attempt}
+            changes = {
+                "detail": executing.bank_silent(days=days),
+                "doubtful_attempt": request.doubtful_attempt or request.attempt,
+            }
             return self._moved(self.store.move(request, State.UNKNOWN, actor=BOT, changes=changes))
 
     # --- by one more send

@@ -99,7 +99,7 @@ class Hooks:
             meant = [request for request in ours if self._may_mean(request, hook)]
             for request in ours:
                 others = [other for other in meant if other.id != request.id]
-                if self._of_ours(request, hook, is_new=known is None, is_alone=not others):
+                if self._of_ours(request, hook, is_new=known is None, others=others):
                     if request.state is not State.EXECUTING:  # else it is kept, and judged again
                         self._doubt(hook, others)
                     return
@@ -126,7 +126,7 @@ class Hooks:
         to = AFTER_HOOK.get(hook.ending)
         if to is None or to is request.state or not is_proof(request, hook):
             return
-        if request.state is State.QUEUED and to is State.SUCCEEDED and hook.child_state is None:
+        if to is State.SUCCEEDED and hook.child_state is None and self._has_been(request, State.QUEUED):
             self._look_at([request], hook)  # whether the bank has decided stands in a field that is not signed
             return
         if request.restored and to is State.QUEUED:
@@ -137,37 +137,52 @@ class Hooks:
             why = alarms.webhook_contradicts(ending=hook.ending, request_id=request.id, state=request.state)
             self._alarm(why, hook, request)
 
-    def _of_ours(self, request: Request, hook: Hook, *, is_new: bool, is_alone: bool) -> bool:
+    def _of_ours(self, request: Request, hook: Hook, *, is_new: bool, others: list[Request]) -> bool:
         """One that agrees with a request of ours. False where it cannot be that request's.
 
-        `is_new`: its reference was not known before, from a reading or a payment; else it proves nothing. `is_alone`:
-        no other request of ours can be meant.
+        `is_new`: its reference was not known before, from a reading or a payment; else it proves nothing. `others`:
+        the requests of ours that can be meant as well.
         """
         if request.state is State.EXECUTING:
             self.work.keep_hook(request.id, hook.session_id, hook.order_no, hook.as_json())
             return True
         if request.state in {State.UNKNOWN, State.QUEUED} and not self._is_named(request):
-            if is_new and is_alone and is_proof(request, hook) and _decides(request, hook):
+            if is_new and not others and is_proof(request, hook) and _decides(request, hook):
                 self.work.note_reference(hook.reference_number or "", request.id, WEBHOOK)
                 if AFTER_HOOK[hook.ending] is not request.state:  # that it is queued is known: now by which reference
                     self._moved(request, AFTER_HOOK[hook.ending], hook)
             else:
                 self._look_at([request], hook)
             return True
-        return is_new and self._of_ended(request, hook, is_alone=is_alone)
+        return is_new and self._of_ended(request, hook, others)
 
-    def _of_ended(self, request: Request, hook: Hook, *, is_alone: bool) -> bool:
+    def _of_ended(self, request: Request, hook: Hook, others: list[Request]) -> bool:
         """The first word on one that has ended without a reference number, where the word is not another one.
 
-        Where it may be of another one as well, neither is named: each hinders what comes later, as it should.
+        Where it may be of another one as well, neither is named: each hinders what comes later, as it should. It may be
+        of somebody else's operation, too: so it is written down, and what was read before it is no baseline any more.
         """
         if hook.reference_number is None or self._is_named(request):
             return False
         if request.state not in {State.SUCCEEDED, State.FAILED} or _contradicts(request, hook):
             return False
-        if is_alone:
+        if not others:
             self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
+        elif not self._has_room([request, *others], hook.reference_number):
+            return False
+        self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
+        self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
         return True
+
+    def _has_room(self, equals: list[Request], reference: str) -> bool:
+        """May one of these be meant? Not where as many other words have come already as there are requests."""
+        first = min(equals, key=lambda request: (request.created_at, request.id))
+        name = f"unassigned:{first.id}"
+        told: list[str] = (self.work.fact(name) or {"references": []})["references"]
+        if reference not in told and len(told) < len(equals):
+            told.append(reference)
+            self.work.set_fact(name, {"references": told})
+        return reference in told
 
     def _is_named(self, request: Request) -> bool:
         """Is it known under which reference number Ottu did it?"""
@@ -188,8 +203,10 @@ class Hooks:
 
     def _was_refused(self, request: Request) -> bool:
         """Has Ottu said no to a request that was never in doubt, nor at the bank?"""
-        doubted = {State.UNKNOWN, State.QUEUED}
-        return not request.restored and not any(e.to_state in doubted for e in self.store.events(request.id))
+        return not request.restored and not self._has_been(request, State.UNKNOWN, State.QUEUED)
+
+    def _has_been(self, request: Request, *states: State) -> bool:
+        return any(event.to_state in states for event in self.store.events(request.id))
 
     def _look_at(self, requests: list[Request], hook: Hook) -> None:
         """It proves nothing by itself: what it is about is read, as soon as that may be."""
@@ -198,6 +215,9 @@ class Hooks:
                 self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
                 kind = "close" if request.state is State.UNKNOWN else "queued"
                 self.work.arm(f"{kind}:{request.id}", kind, {"request": request.id})
+            if request.state is State.UNKNOWN:  # what was read before offers nothing any more
+                self.work.card_outdated(request.id)
+                self.work.show_card(request.id)
 
     def _moved(self, request: Request, to: State, hook: Hook) -> None:
         moved = self.store.move(

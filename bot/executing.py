@@ -204,9 +204,10 @@ class Executing:
             return None
         try:
             if request.operation in TARGET_STATES:
-                return self.closing.by_state(request.id, await self.reader.retrieve(request.session_id))
-            stored = await self.reader.inquire("session", request.session_id, most=MOST)
-            return self.closing.by_children(request.id, reading_of(stored))
+                read, compare = await self.reader.retrieve(request.session_id), self.closing.by_state
+            else:
+                stored = await self.reader.inquire("session", request.session_id, most=MOST)
+                read, compare = reading_of(stored), self.closing.by_children
         except (Refusal, ottu.Refused):
             self.closing.unreadable(request.id)
             return None
@@ -214,6 +215,11 @@ class Executing:
             raise PutBack(wait.seconds or self.timing.inquiry_gap_seconds) from None
         except ottu.OttuError:
             raise PutBack(self.timing.inquiry_gap_seconds) from None
+        with self.store.transaction():
+            current = self.store.get(request.id)
+            if current is None or current.attempt != request.attempt:
+                return Found.UNCLEAR  # sent again meanwhile: the question is older than that
+            return compare(request.id, read)
 
     # --- queued
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -236,6 +237,22 @@ async def test_a_late_answer_to_the_first_send_still_counts(tmp_path: Path) -> N
         after = await world.reaches(State.SUCCEEDED, request.id)
         assert (after.attempt, after.reference_number is not None) == (1, True)
         assert world.moved() == [("refund", "ORD123", "5.000", "KWD")]
+
+
+async def test_an_answer_to_a_question_from_before_a_further_send_is_no_finding(tmp_path: Path) -> None:
+    """Nothing new was there before that send; of what came of it, the answer knows nothing."""
+    async with doubting(tmp_path) as world:
+        request = await unanswered(world, "refund ORD123 5.000")
+        world.ottu.fault("slow", endpoint="inquiry", seconds_before=0.3)
+        asked = len(world.inquiries_sent())
+        await world.until(lambda: len(world.inquiries_sent()) > asked)
+        execution = world.running.tasks.execution
+        claimed = execution.claim_again(request.id, world.request(request.id).version, CEM)
+        assert claimed is not None
+        execution.settle(request.id, claimed.attempt, Outcome(Ending.UNKNOWN, "no answer"))
+        world.ottu.fault("slow", endpoint="inquiry", seconds_before=5)
+        await asyncio.sleep(0.4)
+        assert [e.kind for e in world.store.events(request.id) if e.kind == "reading"] == []
 
 
 # --- act second: what could be done twice is sent again by a person alone
