@@ -65,7 +65,9 @@ class Inquiries:
         if len(counted) >= most:
             waits.append(86400 - seconds_between(counted[-most], now) if most else 86400.0)
         minute = self.store.rows(
-            "SELECT sent_at FROM work_inquiries WHERE sent_at > :since ORDER BY sent_at", since=later(now, seconds=-60)
+            "SELECT sent_at FROM work_inquiries WHERE sent_at > :since AND sent_at <= :now ORDER BY sent_at",
+            since=later(now, seconds=-60),
+            now=now,
         )
         if len(minute) >= MOST_A_MINUTE:
             waits.append(60 - seconds_between(minute[-MOST_A_MINUTE]["sent_at"], now))
@@ -152,15 +154,19 @@ class Inquiries:
         return bool(sent) and sent[-1]["outcome"] == "no_attempt"
 
     def _sent(self, kind: str, reference: str, session_id: str | None, *, since: str) -> list[dict[str, Any]]:
-        """All for this transaction, by whichever of its names they were asked, as far as the names are known."""
+        """All for this transaction, by whichever of its names they were asked, as far as the names are known.
+
+        Not those of a clock that was ahead: where one of them was made just now, Ottu throttles the next.
+        """
         session_id = session_id or (self.store.session_of_order(reference) if kind == "order" else None)
         return self.store.rows(
-            "SELECT * FROM work_inquiries WHERE sent_at > :since AND outcome <> 'not_sent' AND ("
+            "SELECT * FROM work_inquiries WHERE sent_at > :since AND sent_at <= :now AND outcome <> 'not_sent' AND ("
             "(reference_kind = :kind AND reference = :reference) OR session_id = :session"
             " OR (reference_kind = 'order' AND reference IN (SELECT order_no FROM requests WHERE session_id = :session"
             " UNION SELECT reference FROM work_inquiries WHERE reference_kind = 'order' AND session_id = :session))"
             ") ORDER BY sent_at, id",
             since=since,
+            now=self.store.now(),
             kind=kind,
             reference=reference,
             session=session_id or "",

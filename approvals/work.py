@@ -241,6 +241,23 @@ class Work:
         )
         self.on_change()
 
+    def pull_in(self, *, except_kinds: Sequence[str]) -> None:
+        """What was put there or put off by a clock that was ahead is due now: it would wait for as long as it was."""
+        now = self.store.now()
+        names = {f"kind{number}": kind for number, kind in enumerate(except_kinds)}
+        late = (
+            "done_at IS NULL AND owner IS NULL AND due_at > :now AND (created_at > :now OR taken_at > :now)"
+            f" AND kind NOT IN ({', '.join(':' + name for name in names)})"
+        )
+        if self.store.rows(f"SELECT 1 FROM work_jobs WHERE {late} LIMIT 1", now=now, **names):
+            self._execute(
+                "UPDATE work_jobs SET due_at = :now, taken_at = NULL,"
+                f" created_at = CASE WHEN created_at > :now THEN :now ELSE created_at END WHERE {late}",
+                now=now,
+                **names,
+            )
+            self.on_change()
+
     def forget_done(self) -> None:
         before = later(self.store.now(), days=-KEEP_DONE_DAYS)
         self._execute("DELETE FROM work_jobs WHERE done_at < :before", before=before)

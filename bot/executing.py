@@ -33,6 +33,7 @@ STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
 SETTLE_AGAIN_SECONDS = 1.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
+TIMERS = ("expire", "lapse", "overdue", "remind", "probe", "head")  # the row's own times, by the database's clock
 QUEUED_CHILD_SECONDS = 15 * 60.0  # for retrieving the queued refund itself, which Ottu does not throttle
 
 
@@ -157,9 +158,13 @@ class Executing:
     # --- unknown
 
     def window_remaining_seconds(self, request: Request) -> float:
-        """How long the settle window lasts yet, by the database's clock and by our own, whichever is longer."""
+        """How long the settle window lasts yet, by the database's clock and by our own, whichever is longer.
+
+        A window that begins in the future was begun by a clock that was wrong: then our own alone tells.
+        """
         seconds = self.timing.settle_seconds
-        by_database = seconds_between(self.store.now(), later(request.state_at, seconds=seconds))
+        since = seconds_between(request.state_at, self.store.now())
+        by_database = seconds - since if since >= 0 else 0.0
         return max(by_database, self.patience.remaining_seconds(_settle_key(request.id, request.attempt), seconds), 0.0)
 
     def is_settled(self, request: Request) -> bool:
@@ -273,6 +278,7 @@ class Executing:
         for attempt in self.work.attempts_under_way():
             if attempt.owner != self.work.owner:
                 self._recover_attempt(attempt)
+        self.work.pull_in(except_kinds=TIMERS)
         now = self.store.now()
         for owner in self.work.owners():
             if owner != self.work.owner:

@@ -162,6 +162,12 @@ def test_no_day_has_more_than_allowed_and_no_wait_is_for_nothing(desk: Desk, ago
         assert len([each for each in ago if each < 86_401]) >= most or min(ago) <= GAP_SECONDS
 
 
+def test_one_of_a_clock_that_was_ahead_holds_up_nothing(desk: Desk) -> None:
+    sent(desk, -86_400 * 30)
+    assert wait(desk.inquiries) == 0
+    assert desk.inquiries.latest("order", "ORD123", None) is None
+
+
 # --- answers are shared
 
 

@@ -221,6 +221,20 @@ def test_giving_back_wakes_the_worker(work: Work) -> None:
     assert len(woken) == 3
 
 
+def test_what_a_clock_that_was_ahead_put_off_is_due_when_it_is_right_again(desk: Desk) -> None:
+    """A click is no younger for it."""
+    for key, kind in (("old", "a"), ("new", "a"), ("timer", "b"), ("honest", "a")):
+        desk.work.add(key, kind, {}, due_at=FAR_OFF)
+    then = age_seconds(desk, seconds=300)
+    desk.sql("UPDATE work_jobs SET created_at = :far WHERE key IN ('new', 'timer')", far=FAR_OFF)
+    desk.sql("UPDATE work_jobs SET created_at = :then, taken_at = :far WHERE key = 'old'", then=then, far=FAR_OFF)
+    desk.work.pull_in(except_kinds=["b"])
+    jobs = {job.key: job for job in desk.work.take(["a", "b"], 10)}
+    assert jobs.keys() == {"old", "new"}
+    assert jobs["old"].created_at == then
+    assert jobs["new"].created_at <= desk.store.now()
+
+
 def test_what_is_long_done_is_forgotten(desk: Desk) -> None:
     work = desk.work
     for key in ("long done", "done", "not done"):

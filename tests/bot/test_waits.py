@@ -134,6 +134,24 @@ async def test_the_window_is_not_over_while_the_databases_clock_says_so(tmp_path
         await nothing_happens(world, request)
 
 
+async def test_a_window_that_begins_in_the_future_is_over_by_our_own_clock(tmp_path: Path) -> None:
+    """The database's clock was a year ahead when nobody knew what had become of it, and is right again."""
+    policy = with_timing(deadline_seconds=0.4, settle_seconds=600, inquiry_gap_seconds=0.1)
+    async with an_unknown(tmp_path, policy) as (world, _):
+        for change in (
+            "UPDATE work_jobs SET due_at = :far, created_at = :far WHERE kind = 'close'",
+            "UPDATE requests SET state_at = :far, version = version + 1",
+        ):
+            world.store.database.execute(change, {"far": later(world.store.now(), days=365)})
+        world.running.executing.recover()
+        await nothing_happens(world, world.request())
+        world.own_clock_ahead_seconds += FAR_SECONDS
+        waiting = world.running.work.find(f"close:{world.request().id}")
+        assert waiting is not None
+        assert waiting.due_at < later(world.store.now(), seconds=600)
+        await world.reaches(State.SUCCEEDED, hurry=("close",))
+
+
 # --- the back-off
 
 
