@@ -15,7 +15,7 @@ from approvals.policy import Policy
 from approvals.policy_in_force import InForce
 from approvals.request import AFTER_ANOTHER, AFTER_FIRST, OPEN, Ending, Outcome, Refusal, Request, State
 from approvals.sentences import alarms, executing
-from approvals.store import Store
+from approvals.store import Store, later
 from approvals.work import Work
 
 MOST_MISSES = 5  # proven not sent so often: failed
@@ -151,6 +151,9 @@ class Execution:
                 self._evidence(request, attempt, outcome)
                 return request
             settled = self._followed(self._settled(request, to, outcome))
+            if to is State.APPROVED:  # also where whoever tried has lost its job to another process meanwhile
+                again_at = later(settled.state_at, seconds=backoff_seconds(request.misses, outcome))
+                self.work.ensure(f"execute:{request.id}", "execute", {"request": request.id}, due_at=again_at)
             if settled.reference_number:
                 self.work.note_reference(settled.reference_number, request_id, "answer")
             if outcome.ending is Ending.DISAGREES:

@@ -318,6 +318,8 @@ class Inbox:
     def _decide(self, job: Job, wanted: str, decide: Callable[[], Answer | None], named: str | None = None) -> None:
         try:
             with self.store.transaction():
+                if not self.work.holds(job):
+                    return  # frozen so long that another process has taken it: that one decides
                 head = self.store.head()
                 answer = decide()
                 if self.store.head() != head:
@@ -332,6 +334,8 @@ class Inbox:
         """Say no, and write down that we did."""
         request_id = named or str(job.payload.get("value") or "").partition(":")[0][:LONGEST_NAME] or None
         with self.store.transaction():
+            if not self.work.holds(job):
+                return
             self.service.refused_attempt(str(job.payload["user"]), wanted, refusal, request_id)
             unread = self.people.unread(self.policy) if refusal.kind in OF_GROUPS else []
             text = sentence(" ".join([str(refusal), *unread]))

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from slack_sdk.web.async_client import AsyncWebClient
 
 import ottu
+from approvals.alarms import raise_alarm
 from approvals.closing import Closing
 from approvals.execution import Execution
 from approvals.inquiries import Inquiries
 from approvals.policy_in_force import InForce
-from approvals.sentences import private
+from approvals.sentences import alarms, private
 from approvals.service import Service
 from approvals.store import Store
 from approvals.work import Job, Work
@@ -99,18 +100,21 @@ def put_together(
     worker = Worker(
         work,
         tasks.lanes(inbox, executing, homes, lambda: in_force.now.timing.parallel),
-        gave_up=_gave_up(store, delivery),
+        gave_up=_gave_up(store, work, delivery),
         uniform=given.uniform,
         idle_seconds=given.idle_seconds,
     )
     return Parts(people, tasks, executing, homes, worker, delivery)
 
 
-def _gave_up(store: Store, delivery: Delivery) -> Callable[[Job], None]:
+def _gave_up(store: Store, work: Work, delivery: Delivery) -> Callable[[Job], None]:
     def gave_up(job: Job) -> None:
         user = job.payload.get("user")
-        store.record("gave_up", "bot", data={"job": job.key})
-        if user:
-            delivery.answer_later(f"gave_up:{job.key}", str(user), private.WENT_WRONG)
+        with store.transaction():
+            store.record("gave_up", "bot", data={"job": job.key})
+            if user:
+                delivery.answer_later(f"gave_up:{job.key}", str(user), private.WENT_WRONG)
+            else:
+                raise_alarm(store, work, alarms.GAVE_UP, {"job": job.key})
 
     return gave_up

@@ -5,6 +5,7 @@ from __future__ import annotations
 from approvals.request import Ending, State
 
 CREDENTIALS_REFUSED = "Ottu refused the bot's credentials (401). Nothing is executed until it accepts them again."
+GAVE_UP = "Something that nobody waits for could not be done, and was given up; the bot's log says why."
 NOBODY_ASKED = "An operation that nobody asked this bot for."
 
 

@@ -11,7 +11,7 @@ from approvals.request import FINAL, Ending, Outcome, State
 from approvals.store import later, seconds_between
 
 from .answers import alarms, answer, sent_again
-from .factories import Desk, a_reading, found, put_in
+from .factories import Desk, a_reading, another, found, put_in
 
 # What an answer means, from the design: by the first attempt, and by a later one with the same key.
 MEANS: dict[Ending, tuple[State, State]] = {
@@ -245,3 +245,19 @@ def test_who_only_does_not_answer_is_still_under_way(desk: Desk) -> None:
     claimed = desk.claimed()
     assert found(desk.execution.give_up(claimed.id, 1, "it does not answer", ended=False)).state is State.UNKNOWN
     assert [attempt.attempt for attempt in desk.work.attempts_under_way()] == [1]
+
+
+def test_what_was_not_sent_is_tried_again_also_where_another_process_took_the_job_meanwhile(desk: Desk) -> None:
+    """It saw that the request was being sent, and so had nothing to do; the time to wait counts from the answer."""
+    claimed = desk.claimed()
+    (job,) = desk.work.take(["execute"], 1)
+    with another(desk) as other:
+        other.work.give_back(desk.work.owner, taken_before=other.store.now())
+        (taken,) = other.work.take(["execute"], 1)
+        other.work.finish(taken)
+    desk.execution.settle(claimed.id, 1, answer(Ending.NOT_EXECUTED, retry_after_seconds=7.5))
+    desk.work.put_back(job, seconds=7.5)
+    again = desk.work.find(f"execute:{claimed.id}")
+    assert again is not None
+    assert again.key in desk.jobs()
+    assert 7 < seconds_between(desk.store.now(), again.due_at) <= 7.5

@@ -226,6 +226,8 @@ async def test_a_card_that_cannot_be_made_is_given_up_aloud_and_tells_nobody_in_
     world.running.work.add("card:R-NONE", "card", {"request": "R-NONE"})
     await world.until(lambda: any(e.kind == "gave_up" for e in world.store.events()), hurry=("card",))
     (event,) = [event for event in world.store.events() if event.kind == "gave_up"]
+    (alarm,) = [event for event in world.store.events() if event.kind == "alarm"]
+    assert alarm.facts["job"] == event.facts["job"]
     assert event.facts["job"] == "card:R-NONE"
     await world.approved()
     await world.reaches(State.SUCCEEDED)
