@@ -19,8 +19,6 @@ from approvals.closing import TARGET_STATES
 from approvals.request import Operation, Request, State
 from approvals.store import seconds_between
 from approvals.verify import differences
-from bot.executing import LEASE_DEADLINES
-from ottu.client import CLAIM_LIMIT_SECONDS
 from tests.proofs.scripted_ottu import CURRENCY, Deed, Payment, text
 
 if TYPE_CHECKING:
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from tests.proofs.simulated import Simulation
 
 SLACK_SECONDS = 1e-6  # of rounding
+CLAIM_LIMIT_SECONDS = 5.0  # so old a claim may be when its request is written: said here again, not taken from the bot
+LEASE_DEADLINES = 3  # so many deadlines one that lives keeps its attempt; the same
 NOTHING_MOVED = {State.FAILED, State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED}
 
 
