@@ -267,10 +267,16 @@ class Oracles:
                 id=row.id,
             )
         }
+        if row.state in {State.CHECKING, State.APPROVED, State.UNKNOWN} and not self._may_stay(row):
+            self.world.fail(f"{row.id} is {row.state} ({row.detail}) still, though everybody had time for it")
         if row.state is State.UNKNOWN and self.is_for_people(row.id):
             return
         if not kinds or not armed & set(kinds):
             self.world.fail(f"{row.id} is {row.state}, and nothing will go on ({sorted(armed)})")
+
+    def _may_stay(self, row: Request) -> bool:
+        """Does it wait for people who do not decide, or cannot know?"""
+        return self.world.may_wait(row) or self.world.crowd.truth(row.id) is None
 
     def _check_card(self, row: Request) -> None:
         if row.digest is None:

@@ -68,6 +68,7 @@ class Simulation:
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.calm = False
+        self.patient = False  # nobody decides in the end: what waits for people expires, or stays visible
         self.alive: dict[str, Simulated] = {}
         self.born = 0
         self.buried: list[Simulated] = []
@@ -311,15 +312,13 @@ class Simulation:
             process.fate.thaw(self.loop)
         self.trouble()
         await asyncio.sleep(700)
-        patient = (
-            self.random.random() < self.theme.patient
-        )  # nobody decides: what waits for people expires, or stays visible
+        self.patient = self.random.random() < self.theme.patient
         for _ in range(MOST_CALM_ROUNDS):
             await self._resume()
-            if not patient:
+            if not self.patient:
                 self._close_what_is_open()
             await asyncio.sleep(CALM_ROUND_SECONDS)
-            if not self._waits_for_anything(patient):
+            if not any(request.is_open and not self.may_wait(request) for request in self.rows()):
                 break
         await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
 
@@ -337,12 +336,9 @@ class Simulation:
             elif told["state"] == State.PENDING:
                 self.crowd.about(card)
 
-    def _waits_for_anything(self, patient: bool) -> bool:
-        return any(
-            request.is_open
-            and not (patient and request.state is State.UNKNOWN and self.oracles.is_for_people(request.id))
-            for request in self.rows()
-        )
+    def may_wait(self, request: Request) -> bool:
+        """Does it wait for people, where nobody decides?"""
+        return self.patient and self.oracles.is_for_people(request.id)
 
     def _unwind(self) -> None:
         """Let every task end, in a world in which nothing can be written or sent any more."""
