@@ -125,6 +125,8 @@ class Oracles:
             f"{process.fate.name} {name} {event.kind} by {event.actor} {event.from_state}>{event.to_state} {event.data}"
         )
         world.count(f"event: {event.kind}")
+        if event.kind == "restored" or (event.kind == "alarm" and "open_requests" in event.facts):
+            world.fail(f"taken for put back from a copy: {event.data}")
         if "ending" in event.facts:
             world.count(f"ending: {event.facts['ending']}")
         if event.facts.get("why") == "limit":
