@@ -20,6 +20,7 @@ from approvals.request import Operation, Request, State
 from approvals.store import seconds_between
 from approvals.verify import differences
 from tests.proofs.scripted_ottu import CURRENCY, Deed, Payment, text
+from tests.proofs.virtual import is_a_crash
 
 if TYPE_CHECKING:
     from tests.proofs.processes import Simulated
@@ -47,7 +48,6 @@ class Oracles:
     def __init__(self, world: Simulation) -> None:
         self.world = world
         self.seen = 1  # the last event that was looked at; the first made the database
-        self.unexpected: list[str] = []
         self.claims: dict[str, Claim] = {}  # the last of each request
         self.unknown_at: dict[str, float] = {}
         self.ended_at: dict[str, float] = {}
@@ -211,8 +211,9 @@ class Oracles:
     def check_end(self) -> None:
         """Everything, once it is calm."""
         world = self.world
-        for line in self.world.loop.unexpected:
+        for line in world.loop.unexpected:
             world.fail(f"unexpected: {line}")
+        self._check_tasks()
         rows = world.rows()
         self._check_record()
         for row in rows:
@@ -223,6 +224,15 @@ class Oracles:
         self._check_payloads()
         self._check_limit(rows)
         self._check_strangers(rows)
+
+    def _check_tasks(self) -> None:
+        """No task of a process has died of an error that nobody foresaw: the real bot would have ended."""
+        for process in self.world.everybody():
+            for task in process.fate.tasks:
+                error = task.exception() if task.done() and not task.cancelled() else None
+                if error is not None and not is_a_crash(error):
+                    name = getattr(task.get_coro(), "__qualname__", "")
+                    self.world.fail(f"unexpected: {process.fate.name}, {name}: {error!r}")
 
     def _check_record(self) -> None:
         store = self.world.store

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from approvals.audit import ChainKey
 from approvals.execution import PAUSED
 from approvals.request import Request, State
@@ -136,6 +138,10 @@ class Simulation:
         """The record, by a connection to which nothing happens."""
         return self._reader
 
+    def everybody(self) -> list[Simulated]:
+        """The processes that live, and those that have ended."""
+        return [*self.alive.values(), *self.buried]
+
     def row(self, request_id: str) -> Request | None:
         return self._reader.get(request_id)
 
@@ -168,8 +174,9 @@ class Simulation:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a broken connection is for whoever still listens
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Crashed | httpx.HTTPError):  # that is for whoever still listens
+            self.fail(f"unexpected in the world: {error!r}")
 
     # --- trouble
 
@@ -342,14 +349,13 @@ class Simulation:
 
     def _unwind(self) -> None:
         """Let every task end, in a world in which nothing can be written or sent any more."""
-        processes = [*self.alive.values(), *self.buried]
+        processes = self.everybody()
         for process in self.alive.values():
             process.connection.close()
         for process in processes:
             process.fate.dead, process.fate.frozen = True, False
         left = [task for process in processes for task in process.fate.tasks if not task.done()]
         everything = [*left, *self._tasks]
-        self.oracles.unexpected = list(self.loop.unexpected)
         for process in processes:
             process.fate.dead = False  # so that its tasks may end; its connection is closed
             process.ended = True
