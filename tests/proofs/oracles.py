@@ -165,6 +165,10 @@ class Oracles:
         if deed.key is None:
             self.other_deeds.append(deed)
             return
+        self.judge_once(deed)
+
+    def judge_once(self, deed: Deed) -> None:
+        """Nothing is done twice with one key, also where no money moves."""
         if sum(one.may_move for one in self.world.ottu.of_key(deed.key)) > 1:
             self.world.fail(f"double movement: {deed.operation} {deed.minor} with the key {deed.key}")
 
