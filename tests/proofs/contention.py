@@ -179,12 +179,15 @@ def broken(desk: Desk, seen: list[Seen], requests: int) -> list[str]:
     claims = Counter(claim for one in seen for claim in one.claimed)
     done = Counter(request for one in seen for request in one.done)
     given = Counter(approval for one in seen for approval in one.approved)
+    taken = Counter(key for one in seen for key in one.taken)
     withdrawn = Counter(request for one in seen for request in one.withdrawn)
     checks = {
         "a payload made two requests, or none": len(rows) != requests,
         "one attempt was claimed twice": any(count > 1 for count in claims.values()),
         "money moved twice": any(count > 1 for count in done.values()),
         "an approval counted twice": any(count > 1 for count in given.values()),
+        "a job was done twice": any(count > 1 for count in taken.values()),
+        "a card was brought by nobody": taken.keys() != {f"card:{row.id}" for row in rows if row.digest},
         "a request was withdrawn twice, or sent as well": any(
             count > 1 or done[request] for request, count in withdrawn.items()
         ),
