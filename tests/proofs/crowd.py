@@ -110,7 +110,7 @@ class Crowd:
 
     def _line(self, payment: Payment) -> str:
         random = self.world.random
-        operation = {"paid": "refund", "authorized": "capture", "pending": "cancel"}[payment.state]
+        operation = {"paid": "refund", "authorized": "capture"}.get(payment.state, "cancel")  # also of one that is over
         if operation == "capture":
             operation = random.choice(["capture", "capture", "void"])
         if operation == "cancel":

@@ -29,6 +29,7 @@ CHILD_STATES = {
     ("void", "success"): "voided",
 }
 NEVER_REACHES = {"drop before", "502 before", "401", "429", "redirect", "408 before", "look-up failed"}
+UNPAID = {"created", "pending", "attempted"}
 BEING_REFUSED_SECONDS = 30.0
 READ_FAULTS = ("500", "garbage", "drop", "slow", "429")
 
@@ -244,7 +245,7 @@ class OttuScript:
         if way in NEVER_REACHES:
             return await self._unreached(way, operation)
         if operation in {"cancel", "expire"}:
-            return await self._internal(payment, operation, way)
+            return await self._internal(payment, operation, key, way)
         stored = self._stored(key, payment)
         if stored is not None:
             world.count(f"a known key answers: {stored.outcome or 'under way'}")
@@ -267,13 +268,19 @@ class OttuScript:
         status = {"502 before": 502, "redirect": 307, "408 before": 408}[way]
         return answer(status, failure(operation, "Something went wrong."), Location="https://elsewhere.example/")
 
-    async def _internal(self, payment: Payment, operation: str, way: str) -> httpx.Response:
-        target = "canceled" if operation == "cancel" else "expired"
-        if payment.state not in {"created", "pending", "attempted"} or way == "refused":
+    async def _internal(self, payment: Payment, operation: str, key: str | None, way: str) -> httpx.Response:
+        world = self.world
+        if payment.state not in UNPAID or way == "refused":
             return answer(400, failure(operation, f"It is {payment.state}."))
-        seconds = self.world.random.uniform(61, self.slowest_seconds) if "slow" in way or "later" in way else 0.2
-        await asyncio.sleep(seconds)
-        payment.state = target
+        deed = Deed(payment, operation, payment.minor, "pg", key, world.new_reference(), world.loop.now)
+        self.deeds.append(deed)
+        await asyncio.sleep(world.random.uniform(61, self.slowest_seconds) if "slow" in way or "later" in way else 0.2)
+        deed.outcome, deed.ended_at = "success" if payment.state in UNPAID else "failed", world.loop.now
+        world.say(f"Ottu: {operation} {payment.order_no} {key} is {deed.outcome}")
+        if not deed.moved:
+            return answer(400, failure(operation, f"It is {payment.state}."))
+        payment.state = "canceled" if operation == "cancel" else "expired"
+        world.oracles.judge_once(deed)
         return self._heard(way, {"detail": "Done.", "operation": operation, "result": "success"})
 
     def _stored(self, key: str | None, payment: Payment) -> Deed | None:

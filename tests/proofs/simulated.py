@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from approvals.audit import ChainKey
 from approvals.execution import PAUSED
 from approvals.request import Request, State
@@ -68,6 +70,7 @@ class Simulation:
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.calm = False
+        self.patient = False  # nobody decides in the end: what waits for people expires, or stays visible
         self.alive: dict[str, Simulated] = {}
         self.born = 0
         self.buried: list[Simulated] = []
@@ -135,6 +138,10 @@ class Simulation:
         """The record, by a connection to which nothing happens."""
         return self._reader
 
+    def everybody(self) -> list[Simulated]:
+        """The processes that live, and those that have ended."""
+        return [*self.alive.values(), *self.buried]
+
     def row(self, request_id: str) -> Request | None:
         return self._reader.get(request_id)
 
@@ -167,8 +174,9 @@ class Simulation:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a broken connection is for whoever still listens
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Crashed | httpx.HTTPError):  # that is for whoever still listens
+            self.fail(f"unexpected in the world: {error!r}")
 
     # --- trouble
 
@@ -311,15 +319,13 @@ class Simulation:
             process.fate.thaw(self.loop)
         self.trouble()
         await asyncio.sleep(700)
-        patient = (
-            self.random.random() < self.theme.patient
-        )  # nobody decides: what waits for people expires, or stays visible
+        self.patient = self.random.random() < self.theme.patient
         for _ in range(MOST_CALM_ROUNDS):
             await self._resume()
-            if not patient:
+            if not self.patient:
                 self._close_what_is_open()
             await asyncio.sleep(CALM_ROUND_SECONDS)
-            if not self._waits_for_anything(patient):
+            if not any(request.is_open and not self.may_wait(request) for request in self.rows()):
                 break
         await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
 
@@ -337,23 +343,19 @@ class Simulation:
             elif told["state"] == State.PENDING:
                 self.crowd.about(card)
 
-    def _waits_for_anything(self, patient: bool) -> bool:
-        return any(
-            request.is_open
-            and not (patient and request.state is State.UNKNOWN and self.oracles.is_for_people(request.id))
-            for request in self.rows()
-        )
+    def may_wait(self, request: Request) -> bool:
+        """Does it wait for people, where nobody decides?"""
+        return self.patient and self.oracles.is_for_people(request.id)
 
     def _unwind(self) -> None:
         """Let every task end, in a world in which nothing can be written or sent any more."""
-        processes = [*self.alive.values(), *self.buried]
+        processes = self.everybody()
         for process in self.alive.values():
             process.connection.close()
         for process in processes:
             process.fate.dead, process.fate.frozen = True, False
         left = [task for process in processes for task in process.fate.tasks if not task.done()]
         everything = [*left, *self._tasks]
-        self.oracles.unexpected = list(self.loop.unexpected)
         for process in processes:
             process.fate.dead = False  # so that its tasks may end; its connection is closed
             process.ended = True

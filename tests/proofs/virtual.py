@@ -22,6 +22,13 @@ class Crashed(BaseException):
     """The process is killed at this point: nothing of it may catch this, as nothing catches SIGKILL."""
 
 
+def is_a_crash(error: BaseException) -> bool:
+    """Is it the simulation's own doing, alone or as all of a group?"""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_a_crash(one) for one in error.exceptions)
+    return isinstance(error, Crashed)
+
+
 class Fate:
     """What has become of one process: whether it still runs, and what it would do if it were not frozen."""
 
@@ -96,7 +103,7 @@ class Loop(asyncio.BaseEventLoop):
 
     def _note(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if not isinstance(error, Crashed):
+        if error is None or not is_a_crash(error):
             self.unexpected.append(f"{context.get('message')}: {error!r}")
 
     def time(self) -> float:
