@@ -10,15 +10,17 @@ from approvals.request import Request, State
 from approvals.store import Store, seconds_between
 from approvals.verify import differences
 from tests.proofs.crash_play import STUCK, Play, reading
-from tests.proofs.crash_trial import DEADLINE_SECONDS
+from tests.proofs.crash_trial import DEADLINE_SECONDS, SETTLE_SECONDS
 
 CLAIM_SECONDS = max(1.0, 2 * DEADLINE_SECONDS)  # how old a claim may be when its request is written
 LATE_SECONDS = CLAIM_SECONDS + DEADLINE_SECONDS + 0.5  # with the connecting, and what a busy machine takes
+CLOCK_SECONDS = 0.002  # of rounding, where two times are compared
 NEVER_MOVED = {State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED, State.FAILED}
 KINDS = ("double movements", "lost requests or clicks", "false success or failure", "breaks of the chain")
 CARDS, RESTORED, LATE = "cards that differ", "mistaken for a restore", "sent too late"
+TOO_SOON = "sent again too soon"
 UNTOLD = "webhooks refused"
-ALL_KINDS = (*KINDS, CARDS, RESTORED, LATE, UNTOLD, STUCK)
+ALL_KINDS = (*KINDS, CARDS, RESTORED, LATE, TOO_SOON, UNTOLD, STUCK)
 
 
 def broken(play: Play) -> Iterator[tuple[str, str]]:
@@ -82,6 +84,27 @@ def _money(play: Play, store: Store, request: Request) -> Iterator[tuple[str, st
     if request.is_open and request.state is not State.QUEUED:
         yield STUCK, f"{request.state}: {request.detail}"
     yield from _late(play, store, request)
+    yield from _sent_again(store, request)
+
+
+def _sent_again(store: Store, request: Request) -> Iterator[tuple[str, str]]:
+    """An unknown outcome is sent again only after the settle window, and a reading of it that found nothing new."""
+    unknown_at, found, attempt = "", "", 0
+    for event in store.events(request.id):
+        if event.kind == "reading":
+            found = event.facts["found"] if event.facts["attempt"] == attempt else "another attempt"
+        if event.to_state == event.from_state:
+            continue
+        if event.to_state == State.UNKNOWN:
+            unknown_at, found = event.at, ""
+        elif event.to_state == State.EXECUTING:
+            if event.from_state == State.UNKNOWN:
+                waited_seconds = seconds_between(unknown_at, event.at)
+                if waited_seconds < SETTLE_SECONDS - CLOCK_SECONDS:
+                    yield TOO_SOON, f"{waited_seconds:.3f} s after attempt {attempt} became unknown"
+                if found != "nothing_new":
+                    yield TOO_SOON, f"after a reading of attempt {attempt} that found {found or 'nothing at all'}"
+            attempt = event.facts["set"]["attempt"]
 
 
 def _webhooks(play: Play) -> Iterator[tuple[str, str]]:
@@ -108,9 +131,9 @@ def _late(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str
     )
     for one in sent:
         ages = [seconds_between(at, one.at) for at in claims]
-        if not any(age >= -0.002 for age in ages):
+        if not any(age >= -CLOCK_SECONDS for age in ages):
             yield LATE, "sent before its claim"
-        elif not may_be_late and min(age for age in ages if age >= -0.002) > LATE_SECONDS:
+        elif not may_be_late and min(age for age in ages if age >= -CLOCK_SECONDS) > LATE_SECONDS:
             yield LATE, f"sent {min(age for age in ages if age >= 0):.2f} s after its claim"
 
 
