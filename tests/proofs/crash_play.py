@@ -17,7 +17,8 @@ from sqlite_utils import Database
 
 from approvals.audit import ChainKey
 from approvals.request import Request, State
-from approvals.store import Store
+from approvals.store import Store, seconds_between
+from sandbox.ottu_answers import time_text
 from sandbox.slack_delivery import Ack
 from sandbox.slack_records import Impossible
 from tests.bot.world import ALICE, BOB, CEM, World
@@ -27,6 +28,7 @@ from tests.proofs.crash_trial import (
     POLICY,
     SCENARIOS,
     SETTLE_SECONDS,
+    SLOW_SECONDS,
     UNREADABLE,
     Stage,
     Trial,
@@ -38,6 +40,7 @@ LEASE_SECONDS = 3 * DEADLINE_SECONDS
 FREEZE_SECONDS = LEASE_SECONDS + 1.2  # what is sent after it is clearly late
 THAW_SECONDS = 0.5  # in which a process that would do something late does it
 TRIAL_SECONDS = 120.0  # a busy machine is no proof of anything
+CALM_SECONDS = 0.1  # what a busy machine may add to Ottu's slowness
 LOOK_SECONDS = 0.01
 DISK_SECONDS = 0.04  # between two looks at the database, which cost more
 BEGUN_SECONDS = 0.4  # so long after its birth, and in touch with Slack, a bot has opened its database
@@ -92,6 +95,7 @@ class Play:
             await asyncio.gather(keeping, people, return_exceptions=True)
             for child in self.lives:
                 await child.kill()
+            await self._until(self._is_calm)
             await self.stage.ottu.webhooks.close()
             self.tried.ended = "; ".join(f"{one.state}: {one.detail}" for one in self.requests())
             self.tried.by_webhook = self.is_told()
@@ -417,6 +421,14 @@ class Play:
         """Has the bot taken the webhook of what the bank did?"""
         sent = self.stage.ottu.webhooks.sent
         return self.bank_paid and any(one.outcome == "200" and one.body["result"] == "success" for one in sent)
+
+    def _is_calm(self) -> bool:
+        """Can no operation move money any more? Ottu carries on also for a caller that is dead."""
+        if "seconds_before" not in FAULTS[self.trial.fault]:
+            return True
+        now = time_text(self.stage.ottu.clock())
+        calls = [one for one in self.stage.ottu.requests if one.path.endswith("/operation/")]
+        return all(seconds_between(one.at, now) > SLOW_SECONDS + CALM_SECONDS for one in calls)
 
     def _where(self) -> str:
         jobs = self.rows("SELECT key, due_at, owner, tries FROM work_jobs WHERE done_at IS NULL")
