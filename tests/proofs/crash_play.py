@@ -74,6 +74,7 @@ class Play:
         self.port = 0
         self.bank_paid = False
         self._born_at = 0.0
+        self._older_sockets: set[object] = set()  # of processes before the newest
         (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
 
     async def run(self) -> None:
@@ -138,6 +139,7 @@ class Play:
         )
         self._stop_reading()
         self._born_at = time.monotonic()
+        self._older_sockets = set(self.stage.slack.outbox.sockets)
         self.lives.append(self.stage.nursery.bear(order))
         return self.lives[-1]
 
@@ -232,7 +234,10 @@ class Play:
 
     async def _goes_on(self) -> bool:
         """Where a process is frozen: until it has gone on for a while. False where there is nothing to wait for."""
-        if self.trial.blow != "freeze" or not self.lives[0].struck.is_set() or self._is_after_the_thaw:
+        if self.trial.blow != "freeze" or self._is_after_the_thaw:
+            return False
+        await asyncio.sleep(LOOK_SECONDS)  # in which a blow is heard that was struck already
+        if not self.lives[0].struck.is_set():
             return False
         await self.thawed.wait()
         await asyncio.sleep(THAW_SECONDS)
@@ -340,11 +345,18 @@ class Play:
         newest = self.lives[-1]
         if newest.gone.is_set() or (newest.struck.is_set() and self.trial.blow == "kill"):
             return False
-        return bool(self.stage.slack.outbox.sockets) if self.trial.line == "socket" else listens(self.port)
+        if self.trial.line == "http":
+            return listens(self.port)
+        return not self._older_sockets.issuperset(self.stage.slack.outbox.sockets)
 
     async def _end(self) -> Request:
-        await self._until(self._is_over)
-        return self.requests()[0]
+        """Over at two looks by the same process: what is on disk may be seen before its own end is heard."""
+        while True:
+            await self._until(self._is_over)
+            child = self.lives[-1]
+            await asyncio.sleep(DISK_SECONDS)
+            if self.lives[-1] is child and self._is_over():
+                return self.requests()[0]
 
     async def _until(self, look: Callable[[], object], seconds: float = DISK_SECONDS) -> None:
         while not look():  # noqa: ASYNC110 - what another process does, it tells nobody
