@@ -10,6 +10,7 @@ from approvals.request import Request, State
 from approvals.store import Store, seconds_between
 from approvals.verify import differences
 from tests.proofs.crash_play import STUCK, Play, reading
+from tests.proofs.crash_points import Point
 from tests.proofs.crash_trial import DEADLINE_SECONDS, SETTLE_SECONDS
 
 CLAIM_SECONDS = max(1.0, 2 * DEADLINE_SECONDS)  # how old a claim may be when its request is written
@@ -120,15 +121,14 @@ def _webhooks(play: Play) -> Iterator[tuple[str, str]]:
 def _late(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str]]:
     """Each operation that reached Ottu was sent under a claim; by a process that was frozen, soon after it.
 
-    A freeze right at the socket's own call is the exception: no program can look at the clock after that.
+    A freeze right before the socket's own call is the exception: no program can look at the clock after that.
     """
     claims = [event.at for event in store.events(request.id) if event.to_state == State.EXECUTING]
     sent = [one for one in play.stage.ottu.requests if one.path.endswith("/operation/")]
     if len(sent) > len(claims):
         yield LATE, f"{len(sent)} sends under {len(claims)} claims"
-    may_be_late = play.trial.blow == "kill" or any(
-        " send " in strike or " connect " in strike for strike in play.trial.strikes
-    )
+    points = [Point.read(strike) for strike in play.trial.strikes]
+    may_be_late = play.trial.blow == "kill" or any(one.is_the_send and one.when == "before" for one in points)
     for one in sent:
         ages = [seconds_between(at, one.at) for at in claims]
         if not any(age >= -CLOCK_SECONDS for age in ages):

@@ -20,7 +20,6 @@ SENDING_SHARE = 0.5  # of the kills: between claim and settlement
 MOST_TRIALS = 1.5  # for each kill that is wanted: a point may be missed
 BY_HAND = "closed by two people"
 BY_WEBHOOK = "paid by the bank and told by webhook"
-THE_SEND = "client.Client.operation"  # in the name of the point where the request has just been sent
 
 
 @dataclass
@@ -170,7 +169,7 @@ def _way(trial: Trial) -> Trial:
 
 def _sent(points: list[Point]) -> Point | None:
     """Where the first request has just been written, its body after its headers."""
-    sends = [one for one in points if THE_SEND in one.name and " send " in one.name and one.number <= 2]
+    sends = [one for one in points if one.is_the_send and one.number <= 2]
     return sends[-1] if sends else None
 
 
