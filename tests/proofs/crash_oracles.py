@@ -109,10 +109,14 @@ def _sent_again(store: Store, request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _webhooks(play: Play) -> Iterator[tuple[str, str]]:
-    """Each was taken, unless nobody was there: a bot that refuses Ottu's webhooks would be right by reading alone."""
+    """Each was taken, unless nobody was there: a bot that refuses Ottu's webhooks, or never answers, would be right by
+    reading alone."""
     busy = {"503"} if play.trial.blow == "freeze" else set()  # where the frozen one holds the database's lock
-    for one in play.stage.ottu.webhooks.sent:
-        if one.outcome.isdecimal() and one.outcome not in {"200", *busy}:
+    sent = play.stage.ottu.webhooks.sent
+    taken = [one.body for one in sent if one.outcome == "200"]
+    for one in sent:
+        refused = one.outcome.isdecimal() and one.outcome not in {"200", *busy}
+        if refused or (not play.trial.strikes and one.body not in taken):
             yield UNTOLD, f"{one.outcome} to the webhook of {one.body['operation']}: {one.body['result']}"
     if play.bank_paid and not play.trial.strikes and not play.is_told() and play.trial.line == "http":
         yield UNTOLD, "the bank paid, and the bot was not told"

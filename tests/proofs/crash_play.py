@@ -217,6 +217,8 @@ class Play:
             if self.is_told():
                 await self._until(lambda: self.requests()[0].state is not State.QUEUED)
             await self._thawed_end()
+        await self.stage.ottu.webhooks.drain()  # what is on its way may set the bot to work once more
+        await self._end()
 
     async def _bank(self, request: Request) -> None:
         """It pays what is queued, and Ottu says so, once. The bot may be struck just then."""

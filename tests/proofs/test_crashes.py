@@ -121,3 +121,10 @@ def test_the_proof_finds_a_bot_that_refuses_each_webhook(tmp_path: Path) -> None
     never = ("if not ottu.verify(document, key()):", "if True:")
     _, failures = try_one(trial, tree=wounded(tmp_path / "tree", "bot/webhook.py", never))
     assert any("webhooks refused: 401" in failure for failure in failures), failures
+
+
+def test_the_proof_finds_a_bot_that_leaves_each_webhook_without_an_answer(tmp_path: Path) -> None:
+    trial = Trial("partial refund", "ok", "begin", line="http")
+    hangs = ("if not ottu.verify(document, key()):", "await __import__('asyncio').sleep(60)\n        if True:")
+    _, failures = try_one(trial, tree=wounded(tmp_path / "tree", "bot/webhook.py", hangs))
+    assert any("webhooks refused: timed out" in failure for failure in failures), failures
