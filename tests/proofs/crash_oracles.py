@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from approvals.following import NOTICED
 from approvals.request import Request, State
 from approvals.store import Store, seconds_between
 from approvals.verify import differences
@@ -16,6 +15,7 @@ from tests.proofs.crash_trial import DEADLINE_SECONDS, SETTLE_SECONDS
 CLAIM_SECONDS = max(1.0, 2 * DEADLINE_SECONDS)  # how old a claim may be when its request is written
 LATE_SECONDS = CLAIM_SECONDS + DEADLINE_SECONDS + 0.5  # with the connecting, and what a busy machine takes
 CLOCK_SECONDS = 0.002  # of rounding, where two times are compared
+TOLD = {"refused", "rejected", "expired", "lapsed", "succeeded", "failed", "queued", "unknown"}  # by a result each
 NEVER_MOVED = {State.REFUSED, State.REJECTED, State.WITHDRAWN, State.EXPIRED, State.LAPSED, State.FAILED}
 KINDS = ("double movements", "lost requests or clicks", "false success or failure", "breaks of the chain")
 CARDS, RESTORED, LATE = "cards that differ", "mistaken for a restore", "sent too late"
@@ -34,6 +34,7 @@ def broken(play: Play) -> Iterator[tuple[str, str]]:
         yield from _chain(store)
         yield from _lost(play, store, requests)
         yield from _webhooks(play)
+        yield from _shown(play, store)
         for request in requests:
             yield from _money(play, store, request)
             yield from _cards(play, store, request)
@@ -141,6 +142,17 @@ def _late(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str
             yield LATE, f"sent {min(age for age in ages if age >= 0):.2f} s after its claim"
 
 
+def _shown(play: Play, store: Store) -> Iterator[tuple[str, str]]:
+    """What the channel shows happened: each event that a card or a result names is in the record, as it was told."""
+    events = {(event.request_id, event.seq, event.hash): event for event in store.events()}
+    results = play.world.results()
+    for message in (*play.world.cards(), *results):
+        said = (message.metadata or {})["event_payload"]
+        event = events.get((said["request"], said["seq"], said["head"]))
+        if event is None or (message in results and event.to_state != said["state"]):
+            yield CARDS, f"{said} was told, and is not in the record"
+
+
 def _cards(play: Play, store: Store, request: Request) -> Iterator[tuple[str, str]]:
     """One card, at the row's version; each result once; the last move that people are told of is among them."""
     if request.digest is None:
@@ -153,9 +165,7 @@ def _cards(play: Play, store: Store, request: Request) -> Iterator[tuple[str, st
         if count > 1:
             yield CARDS, f"the result of event {seq} stands there {count} times"
     due = [
-        event.seq
-        for event in store.events(request.id)
-        if event.to_state in NOTICED and event.from_state != event.to_state
+        event.seq for event in store.events(request.id) if event.to_state in TOLD and event.from_state != event.to_state
     ]
     for seq in due:
         if not told[seq]:
