@@ -17,7 +17,8 @@ from sqlite_utils import Database
 
 from approvals.audit import ChainKey
 from approvals.request import Request, State
-from approvals.store import Store
+from approvals.store import Store, seconds_between
+from sandbox.ottu_answers import time_text
 from sandbox.slack_delivery import Ack
 from sandbox.slack_records import Impossible
 from tests.bot.world import ALICE, BOB, CEM, World
@@ -27,6 +28,7 @@ from tests.proofs.crash_trial import (
     POLICY,
     SCENARIOS,
     SETTLE_SECONDS,
+    SLOW_SECONDS,
     UNREADABLE,
     Stage,
     Trial,
@@ -38,6 +40,7 @@ LEASE_SECONDS = 3 * DEADLINE_SECONDS
 FREEZE_SECONDS = LEASE_SECONDS + 1.2  # what is sent after it is clearly late
 THAW_SECONDS = 0.5  # in which a process that would do something late does it
 TRIAL_SECONDS = 120.0  # a busy machine is no proof of anything
+CALM_SECONDS = 0.1  # what a busy machine may add to Ottu's slowness
 LOOK_SECONDS = 0.01
 DISK_SECONDS = 0.04  # between two looks at the database, which cost more
 BEGUN_SECONDS = 0.4  # so long after its birth, and in touch with Slack, a bot has opened its database
@@ -71,6 +74,7 @@ class Play:
         self.port = 0
         self.bank_paid = False
         self._born_at = 0.0
+        self._older_sockets: set[object] = set()  # of processes before the newest
         (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
 
     async def run(self) -> None:
@@ -92,6 +96,7 @@ class Play:
             await asyncio.gather(keeping, people, return_exceptions=True)
             for child in self.lives:
                 await child.kill()
+            await self._until(self._is_calm)
             await self.stage.ottu.webhooks.close()
             self.tried.ended = "; ".join(f"{one.state}: {one.detail}" for one in self.requests())
             self.tried.by_webhook = self.is_told()
@@ -134,6 +139,7 @@ class Play:
         )
         self._stop_reading()
         self._born_at = time.monotonic()
+        self._older_sockets = set(self.stage.slack.outbox.sockets)
         self.lives.append(self.stage.nursery.bear(order))
         return self.lives[-1]
 
@@ -211,6 +217,8 @@ class Play:
             if self.is_told():
                 await self._until(lambda: self.requests()[0].state is not State.QUEUED)
             await self._thawed_end()
+        await self.stage.ottu.webhooks.drain()  # what is on its way may set the bot to work once more
+        await self._end()
 
     async def _bank(self, request: Request) -> None:
         """It pays what is queued, and Ottu says so, once. The bot may be struck just then."""
@@ -228,7 +236,10 @@ class Play:
 
     async def _goes_on(self) -> bool:
         """Where a process is frozen: until it has gone on for a while. False where there is nothing to wait for."""
-        if self.trial.blow != "freeze" or not self.lives[0].struck.is_set() or self._is_after_the_thaw:
+        if self.trial.blow != "freeze" or self._is_after_the_thaw:
+            return False
+        await asyncio.sleep(LOOK_SECONDS)  # in which a blow is heard that was struck already
+        if not self.lives[0].struck.is_set():
             return False
         await self.thawed.wait()
         await asyncio.sleep(THAW_SECONDS)
@@ -336,11 +347,18 @@ class Play:
         newest = self.lives[-1]
         if newest.gone.is_set() or (newest.struck.is_set() and self.trial.blow == "kill"):
             return False
-        return bool(self.stage.slack.outbox.sockets) if self.trial.line == "socket" else listens(self.port)
+        if self.trial.line == "http":
+            return listens(self.port)
+        return not self._older_sockets.issuperset(self.stage.slack.outbox.sockets)
 
     async def _end(self) -> Request:
-        await self._until(self._is_over)
-        return self.requests()[0]
+        """Over at two looks by the same process: what is on disk may be seen before its own end is heard."""
+        while True:
+            await self._until(self._is_over)
+            child = self.lives[-1]
+            await asyncio.sleep(DISK_SECONDS)
+            if self.lives[-1] is child and self._is_over():
+                return self.requests()[0]
 
     async def _until(self, look: Callable[[], object], seconds: float = DISK_SECONDS) -> None:
         while not look():  # noqa: ASYNC110 - what another process does, it tells nobody
@@ -417,6 +435,14 @@ class Play:
         """Has the bot taken the webhook of what the bank did?"""
         sent = self.stage.ottu.webhooks.sent
         return self.bank_paid and any(one.outcome == "200" and one.body["result"] == "success" for one in sent)
+
+    def _is_calm(self) -> bool:
+        """Can no operation move money any more? Ottu carries on also for a caller that is dead."""
+        if "seconds_before" not in FAULTS[self.trial.fault]:
+            return True
+        now = time_text(self.stage.ottu.clock())
+        calls = [one for one in self.stage.ottu.requests if one.path.endswith("/operation/")]
+        return all(seconds_between(one.at, now) > SLOW_SECONDS + CALM_SECONDS for one in calls)
 
     def _where(self) -> str:
         jobs = self.rows("SELECT key, due_at, owner, tries FROM work_jobs WHERE done_at IS NULL")

@@ -62,6 +62,11 @@ class Point:
         return " SELECT" in self.name or " PRAGMA" in self.name
 
     @property
+    def is_the_send(self) -> bool:
+        """Is the operation itself, its headers or its body, written to Ottu here?"""
+        return "client.Client.operation<" in self.name and self.name.endswith(" send ottu")
+
+    @property
     def is_of_sending(self) -> bool:
         """Between the claim and the settlement, or while an unknown outcome is closed: where money is at stake."""
         return any(part in self.name for part in ("executing.Executing", "closing.Closing", "execution.Execution"))

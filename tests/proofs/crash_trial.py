@@ -37,10 +37,11 @@ class Scenario:
     approvers: tuple[str, ...] = (BOB,)
 
 
+# Of the partial ones so much is left that only the bot prevents a second movement.
 SCENARIOS = {
-    "partial refund": Scenario("refund {} 5.000", ("10.000", "KWD", "paid"), "refund", "5.000"),
+    "partial refund": Scenario("refund {} 5.000", ("100.000", "KWD", "paid"), "refund", "5.000"),
     "full refund": Scenario("refund {} full", ("10.000", "KWD", "paid"), "refund", "10.000"),
-    "large refund": Scenario("refund {} 16.000", ("20.000", "KWD", "paid"), "refund", "16.000", (BOB, CEM)),
+    "large refund": Scenario("refund {} 16.000", ("200.000", "KWD", "paid"), "refund", "16.000", (BOB, CEM)),
     "capture": Scenario("capture {} full", ("12.500", "KWD", "authorized"), "capture", "12.500"),
     "void": Scenario("void {}", ("12.500", "KWD", "authorized"), "void", "12.500"),
     "cancel": Scenario("cancel {}", ("7.250", "KWD", "pending"), "cancel", "", ()),
@@ -62,7 +63,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 UNREADABLE: dict[str, Any] = {"kind": "status", "endpoint": "inquiry", "when": "before", "status": 400, "count": 10}
 REFUNDS = ("partial refund", "full refund", "large refund")
-KEYS = ("begin", "success")
+KEYS = ("begin", "success", "never")  # "never": the gateway ignores them, and a second send moves money again
 LINES = ("socket", "http")  # how Slack reaches the bot; over HTTP Ottu does, too, with its webhooks
 
 

@@ -59,6 +59,8 @@ async def _run(
     counted = {
         "kills" if blow == "kill" else "freezes": proof.counted["struck"],
         "trials": proof.counted["trials"],
+        "missed": proof.counted["missed"],
+        **({"struck twice": proof.counted["struck twice"]} if pairs else {}),
         "combinations": count,
         "points": points,
         "of them hit": len(proof.hit),

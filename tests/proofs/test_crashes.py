@@ -16,6 +16,7 @@ TELLING = (
     Trial("full refund", "slow before", "success"),
     Trial("partial refund", "ok", "begin"),
     Trial("void", "dropped after", "begin"),
+    Trial("partial refund", "slow before", "never"),
     Trial("partial refund", "queued", "begin", line="http"),
 )
 
@@ -106,9 +107,24 @@ def test_the_proof_finds_a_send_long_after_its_claim(tmp_path: Path) -> None:
     assert any("sent too late" in failure for failure in failures), failures
 
 
+def test_the_proof_finds_a_gateway_that_is_slower_than_the_window(tmp_path: Path) -> None:
+    """It ignores keys, and enough is left: nothing but the window keeps the money from moving twice."""
+    slow = ("SLOW_SECONDS = 0.75", "SLOW_SECONDS = 2.5")
+    tree = wounded(tmp_path / "tree", "tests/proofs/crash_trial.py", slow)
+    _, failures = try_one(Trial("partial refund", "slow before", "never"), tree=tree)
+    assert any("double movements" in failure for failure in failures), failures
+
+
 def test_the_proof_finds_a_bot_that_refuses_each_webhook(tmp_path: Path) -> None:
     """By reading alone it would come to the same end, and nobody would know that the webhooks do not work."""
     trial = Trial("partial refund", "ok", "begin", line="http")
     never = ("if not ottu.verify(document, key()):", "if True:")
     _, failures = try_one(trial, tree=wounded(tmp_path / "tree", "bot/webhook.py", never))
     assert any("webhooks refused: 401" in failure for failure in failures), failures
+
+
+def test_the_proof_finds_a_bot_that_leaves_each_webhook_without_an_answer(tmp_path: Path) -> None:
+    trial = Trial("partial refund", "ok", "begin", line="http")
+    hangs = ("if not ottu.verify(document, key()):", "await __import__('asyncio').sleep(60)\n        if True:")
+    _, failures = try_one(trial, tree=wounded(tmp_path / "tree", "bot/webhook.py", hangs))
+    assert any("webhooks refused: timed out" in failure for failure in failures), failures
