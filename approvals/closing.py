@@ -184,10 +184,20 @@ class Closing:
                 }
         return None
 
+    def is_overtaken(self, request_id: str, head: int) -> bool:
+        """Was it sent again, or did a webhook tell of it, since that event of the record?
+
+        A question that was asked before knows nothing of that.
+        """
+        return any(
+            event.seq > head and (event.to_state == State.EXECUTING or event.kind == "webhook_seen")
+            for event in self.store.events(request_id)
+        )
+
     def _is_fresh(self, reading: dict[str, object]) -> bool:
-        """A reading counts for as long as Ottu would not let us make another."""
+        """A reading counts for as long as Ottu would not let us make another; one from the future does not."""
         age = seconds_between(str(reading["at"]), self.store.now())
-        return age <= max(self.policy.timing.inquiry_gap_seconds, FRESH_SECONDS_MINIMUM)
+        return 0 <= age <= max(self.policy.timing.inquiry_gap_seconds, FRESH_SECONDS_MINIMUM)
 
     def has_fresh_reading(self, request: Request) -> bool:
         """May a decision rest on what was read last?"""

@@ -35,6 +35,7 @@ AFTER_HOOK: dict[Ending, State] = {
     Ending.FAILED: State.FAILED,
 }
 UNSENT = frozenset({State.CHECKING, State.PENDING, State.APPROVED})
+SAID = ("order_no", "reference_number", "amount", "result")  # what is signed, and stands in the record
 WEBHOOK = "webhook"  # how a reference became known
 
 
@@ -126,12 +127,13 @@ class Hooks:
         to = AFTER_HOOK.get(hook.ending)
         if to is None or to is request.state or not is_proof(request, hook):
             return
-        if to is State.SUCCEEDED and hook.child_state is None and self._has_been(request, State.QUEUED):
+        doubted = request.state in {State.QUEUED, State.UNKNOWN}
+        if doubted and to is State.SUCCEEDED and hook.child_state is None and self._has_been(request, State.QUEUED):
             self._look_at([request], hook)  # whether the bank has decided stands in a field that is not signed
             return
         if request.restored and to is State.QUEUED:
             return
-        if request.state in {State.QUEUED, State.UNKNOWN}:
+        if doubted:
             self._moved(request, to, hook)
         elif request.state is not State.EXECUTING and not (to is State.QUEUED and request.state is State.SUCCEEDED):
             why = alarms.webhook_contradicts(ending=hook.ending, request_id=request.id, state=request.state)
@@ -170,8 +172,16 @@ class Hooks:
             self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
         elif not self._has_room([request, *others], hook.reference_number):
             return False
+        if self._is_news(request, hook):
+            self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
+        return True
+
+    def _is_news(self, request: Request, hook: Hook) -> bool:
+        """Written into the record, unless it stands there: the signed fields can be sent again beside any others."""
+        for event in self.store.events(request.id):
+            if event.kind == "webhook_seen" and all(event.facts.get(name) == getattr(hook, name) for name in SAID):
+                return False
         self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
-        self.work.keep_hook(None, hook.session_id, hook.order_no, hook.as_json())
         return True
 
     def _has_room(self, equals: list[Request], reference: str) -> bool:
@@ -212,10 +222,10 @@ class Hooks:
         """It proves nothing by itself: what it is about is read, as soon as that may be."""
         for request in requests:
             if request.state in {State.UNKNOWN, State.QUEUED}:
-                self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
+                is_news = self._is_news(request, hook)
                 kind = "close" if request.state is State.UNKNOWN else "queued"
                 self.work.arm(f"{kind}:{request.id}", kind, {"request": request.id})
-            if request.state is State.UNKNOWN:  # what was read before offers nothing any more
+            if request.state is State.UNKNOWN and is_news:  # what was read before offers nothing any more
                 self.work.card_outdated(request.id)
                 self.work.show_card(request.id)
 

@@ -84,7 +84,7 @@ def others_acted(store: Store, session_id: str | None, order_no: str | None, sin
 
 
 class Work:
-    """The `work_` tables of one store. `owner` names this process: `host:pid:start`."""
+    """The `work_` tables of one store. `owner` names this process, and no other one."""
 
     def __init__(self, store: Store, owner: str) -> None:
         self.store = store
@@ -231,10 +231,11 @@ class Work:
         rows = self.store.rows("SELECT name FROM work_facts WHERE name LIKE 'process:%'")
         return {str(row["name"]).partition(":")[2] for row in rows}
 
-    def give_back(self, owner: str, *, taken_before: str) -> None:
-        """The jobs that a process took before then, and will not finish, are due again, now."""
+    def give_back(self, owner: str, *, taken_before: str | None) -> None:
+        """The jobs that a process took before then (None: all), and will not finish, are due again, now."""
         self._execute(
-            "UPDATE work_jobs SET owner = NULL, again = 0, due_at = :now WHERE owner = :owner AND taken_at <= :before",
+            "UPDATE work_jobs SET owner = NULL, again = 0, due_at = :now WHERE owner = :owner"
+            " AND (:before IS NULL OR taken_at <= :before)",
             owner=owner,
             now=self.store.now(),
             before=taken_before,
@@ -242,7 +243,10 @@ class Work:
         self.on_change()
 
     def pull_in(self, *, except_kinds: Sequence[str]) -> None:
-        """What was put there or put off by a clock that was ahead is due now: it would wait for as long as it was."""
+        """What was put there or put off by a clock that was ahead is due now: it would wait for as long as it was.
+
+        A click of that time keeps it, and so is too old; inquiries of that time are forgotten.
+        """
         now = self.store.now()
         names = {f"kind{number}": kind for number, kind in enumerate(except_kinds)}
         late = (
@@ -252,11 +256,14 @@ class Work:
         if self.store.rows(f"SELECT 1 FROM work_jobs WHERE {late} LIMIT 1", now=now, **names):
             self._execute(
                 "UPDATE work_jobs SET due_at = :now, taken_at = NULL,"
-                f" created_at = CASE WHEN created_at > :now THEN :now ELSE created_at END WHERE {late}",
+                " created_at = CASE WHEN created_at > :now AND kind <> 'click' THEN :now ELSE created_at END"
+                f" WHERE {late}",
                 now=now,
                 **names,
             )
             self.on_change()
+        if self.store.rows("SELECT 1 FROM work_inquiries WHERE sent_at > :now LIMIT 1", now=now):
+            self._execute("DELETE FROM work_inquiries WHERE sent_at > :now", now=now)
 
     def forget_done(self) -> None:
         before = later(self.store.now(), days=-KEEP_DONE_DAYS)

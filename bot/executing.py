@@ -33,7 +33,7 @@ STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
 SETTLE_AGAIN_SECONDS = 1.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
-TIMERS = ("expire", "lapse", "overdue", "remind", "probe", "head")  # the row's own times, by the database's clock
+TIMERS = ("expire", "lapse", "overdue", "remind")  # the row's own times, by the database's clock
 QUEUED_CHILD_SECONDS = 15 * 60.0  # for retrieving the queued refund itself, which Ottu does not throttle
 
 
@@ -207,6 +207,7 @@ class Executing:
         if request.session_id is None or request.operation not in TARGET_STATES.keys() | KINDS.keys():
             self.closing.unreadable(request.id)
             return None
+        head, _ = self.store.head()
         try:
             if request.operation in TARGET_STATES:
                 read, compare = await self.reader.retrieve(request.session_id), self.closing.by_state
@@ -221,9 +222,8 @@ class Executing:
         except ottu.OttuError:
             raise PutBack(self.timing.inquiry_gap_seconds) from None
         with self.store.transaction():
-            current = self.store.get(request.id)
-            if current is None or current.attempt != request.attempt:
-                return Found.UNCLEAR  # sent again meanwhile: the question is older than that
+            if self.closing.is_overtaken(request.id, head):
+                return Found.UNCLEAR
             return compare(request.id, read)
 
     # --- queued
@@ -264,7 +264,7 @@ class Executing:
             count = self.execution.mark_restored(why)
             log.error("restored", extra={"facts": {"why": why, "open_requests": count}})
         self.marker.take_over(self.others.is_gone)
-        self.work.give_back(self.work.owner, taken_before=self.store.now())  # a process that begins holds nothing
+        self.work.give_back(self.work.owner, taken_before=None)  # a process that begins holds nothing
         self.work.register(self.file)
 
     def recover(self) -> None:
@@ -283,7 +283,7 @@ class Executing:
         for owner in self.work.owners():
             if owner != self.work.owner:
                 lease_ago = later(now, seconds=-max(self._lease_seconds, JOB_SECONDS_MINIMUM))
-                self.work.give_back(owner, taken_before=now if self.others.is_gone(owner) else lease_ago)
+                self.work.give_back(owner, taken_before=None if self.others.is_gone(owner) else lease_ago)
         for owner in self.work.all_owners():
             if self.others.is_gone(owner):
                 self.work.forget_process(owner)
@@ -297,7 +297,8 @@ class Executing:
         if self.others.is_gone(attempt.owner):
             self._give_up(attempt, sentences.ENDED)
             return
-        by_database = seconds_between(attempt.started_at, self.store.now()) >= self._lease_seconds
+        age = seconds_between(attempt.started_at, self.store.now())
+        by_database = not 0 <= age < self._lease_seconds  # from the future: a clock was wrong, and our own alone tells
         if self.patience.remaining_seconds(key, self._lease_seconds) == 0 and by_database:
             self._give_up(attempt, sentences.FROZEN)
 

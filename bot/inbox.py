@@ -30,6 +30,7 @@ from bot.words import literal, sentence
 
 LONGEST_NAME = 20  # of a request that a button names: no more of what is made up goes into the record
 RESUME_ASKED = "resume_asked"  # the fact: who has read what would be sent, and when
+CLOCK_SECONDS = 1.0  # of the future is what a clock that is corrected has written; more than that is no age
 RESUME_SECONDS = 60.0
 OF_GROUPS = frozenset({"not_allowed", "no_power"})  # refusals that a user group may explain which Slack does not tell
 APP = "app_id"  # the fact: by which id Slack knows this app
@@ -121,7 +122,8 @@ class Inbox:
         """Says what would be sent, and asks: the second `/ottu resume` within a minute does it."""
         waiting = self.store.in_states(State.APPROVED)
         asked = self.work.fact(RESUME_ASKED)
-        fresh = asked and asked["by"] == user and seconds_between(asked["at"], self.store.now()) <= RESUME_SECONDS
+        age = seconds_between(asked["at"], self.store.now()) if asked and asked["by"] == user else None
+        fresh = age is not None and -CLOCK_SECONDS <= age <= RESUME_SECONDS
         restored = self.execution.why_restored()
         if (waiting or restored) and not fresh and self.execution.is_paused():
             self.work.set_fact(RESUME_ASKED, {"by": user, "at": self.store.now()})
@@ -251,6 +253,8 @@ class Inbox:
             self._refuse(job, "inquiry", refusal)
             return
         with self.store.transaction():
+            if not self.work.holds(job):
+                return
             self.store.record("inquiry", user, data={"reference": reference.value, "kind": reference.kind})
             self._answer(job, answer)
             self.work.finish(job)
@@ -268,7 +272,7 @@ class Inbox:
     def _click(self, job: Job, action: str, members: Members) -> Answer | None:
         request_id, _, digest = str(job.payload["value"]).partition(":")
         user = str(job.payload["user"])
-        if seconds_between(job.created_at, self.store.now()) > CLICK_COUNTS_SECONDS:
+        if not -CLOCK_SECONDS <= seconds_between(job.created_at, self.store.now()) <= CLICK_COUNTS_SECONDS:
             raise Refusal(deciding.TOO_SLOW, kind="too_old")
         request = self.service.known(request_id)
         if action == "again":  # the requester's own click has opened the form

@@ -114,7 +114,7 @@ def _gave_up(store: Store, work: Work, delivery: Delivery) -> Callable[[Job], No
             store.record("gave_up", "bot", data={"job": job.key})
             if user:
                 delivery.answer_later(f"gave_up:{job.key}", str(user), private.WENT_WRONG)
-            else:
+            elif job.kind != "alarm":  # else one after the other, for ever
                 raise_alarm(store, work, alarms.GAVE_UP, {"job": job.key})
 
     return gave_up

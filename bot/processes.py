@@ -1,6 +1,7 @@
 """Which process this is, and whether another is still alive.
 
-`host:pid:start`: a reused pid is not mistaken, and a clock that is set makes nobody look ended.
+`host+boot:pid:start`: a reused pid is not mistaken, and on Linux a clock that is set makes nobody look ended. Elsewhere
+there is no boot in it, and the start is by the clock.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ def this_process() -> str:
 def name_of(process: psutil.Process) -> str:
     """The name of a process of this machine."""
     boot = _boot()
-    return f"{socket.gethostname()}:{process.pid}:{boot}{_began(process, boot):.2f}"
+    host = f"{socket.gethostname()}+{boot}" if boot else socket.gethostname()
+    return f"{host}:{process.pid}:{_began(process, boot):.2f}"
 
 
 def _boot() -> str:
-    """What tells this boot from another one; nothing where the system has no such thing."""
+    """What tells this boot from another one; nothing where the system does not say."""
     try:
-        return f"{BOOT_ID.read_text(encoding='ascii').strip()}+"
+        return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
@@ -49,20 +51,23 @@ def file_identity(path: str) -> str:
 
 def is_alive_here(owner: str) -> bool:
     """True where the process is known to run, on this machine. Of another one nothing is known."""
-    return owner.startswith(f"{socket.gethostname()}:") and not is_gone(owner)
+    host = owner.rsplit(":", 2)[0].partition("+")[0]
+    return host == socket.gethostname() and not is_gone(owner)
 
 
 def is_gone(owner: str) -> bool:
     """True where the process is known to have ended. Of another host nothing is known."""
-    host, pid, start = owner.rsplit(":", 2)
-    if host != socket.gethostname():
+    where, pid, began = owner.rsplit(":", 2)
+    host, _, boot = where.partition("+")
+    now = _boot()
+    if host != socket.gethostname() or (boot and not now):
         return False
-    boot = start[: start.rfind("+") + 1]
+    if boot not in ("", now):
+        return True  # this machine has been started again since
     try:
         process = psutil.Process(int(pid))
-        if boot not in ("", _boot()) or abs(_began(process, boot) - float(start.removeprefix(boot))) > SAME_SECONDS:
-            return True
-        return process.status() == psutil.STATUS_ZOMBIE
+        same = abs(_began(process, boot) - float(began)) <= SAME_SECONDS
+        return not same or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

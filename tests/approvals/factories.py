@@ -251,10 +251,12 @@ class Desk:
         self.store.database.execute(text, parameters)
 
 
-def open_desk(folder: Path, policy: Policy = POLICY, *, owner: str = "host:1:1", key: ChainKey = KEY) -> Desk:
+def open_desk(
+    folder: Path, policy: Policy = POLICY, *, owner: str = "host:1:1", key: ChainKey = KEY, store: Store | None = None
+) -> Desk:
     """A process on the database of that folder. Request and Tracking-Key numbers count up, apart for each owner."""
     path = folder / "bot.db"
-    store = Store(open_database(path), key)
+    store = store or Store(open_database(path), key)
     work = Work(store, owner)
     numbers, in_force = itertools.count(1), InForce(policy)
     service = Service(store, work, in_force, lambda length: f"R-{next(numbers):0{length}}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +14,21 @@ from approvals.closing import Closing, Found
 from approvals.policy import Members
 from approvals.reading import Child
 from approvals.request import Ending, Operation, Outcome, State
+from approvals.sqlite import open_database
+from approvals.store import Store
 
 from .factories import (
     ALICE,
     BOB,
     CEM,
     DENIZ,
+    KEY,
     MEMBERS,
     OUT,
     Desk,
     age_seconds,
     found,
+    open_desk,
     refused,
     session,
 )
@@ -182,6 +188,21 @@ def test_a_reading_counts_for_as_long_as_there_can_be_no_other(desk: Desk, closi
     assert not closing.has_fresh_reading(request)
     closing.by_children(request.id, now(desk))
     assert closing.has_fresh_reading(desk.row(request))
+
+
+def test_a_reading_from_the_future_is_not_fresh(tmp_path: Path) -> None:
+    """The clock was ahead then; nobody knows how long ago that is."""
+    hours = 1.0
+    database = open_database(tmp_path / "bot.db")
+    store = Store(database, KEY, clock=lambda: datetime.now(UTC) + timedelta(hours=hours))
+    desk = open_desk(tmp_path, store=store)
+    request = an_unknown(desk)
+    closing = Closing(desk.service)
+    closing.by_children(request.id, now(desk))
+    assert closing.has_fresh_reading(desk.row(request))
+    hours = 0.0
+    assert not closing.has_fresh_reading(desk.row(request))
+    database.close()
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.EXECUTING, State.PENDING])

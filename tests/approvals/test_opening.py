@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from approvals import sqlite
 from approvals.audit import ChainKey
@@ -156,3 +157,21 @@ def test_what_stood_in_a_log_that_was_deleted_is_saved(desk: Desk, tmp_path: Pat
     copy.write_bytes(desk.path.read_bytes())
     with closing(sqlite3.connect(copy)) as plain:
         assert plain.execute("SELECT id FROM requests").fetchall() == [(request.id,)]
+
+
+@pytest.mark.parametrize("version", range(1, 4))
+def test_a_file_of_an_earlier_version_is_as_that_version_made_it(tmp_path: Path, version: int) -> None:
+    """Such as a backup: it may only be read, and is not brought up to date."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as connection:
+        database = Database(connection, execute_plugins=False)
+        names = [one.name for one in sqlite.migrations.pending(database)]
+        sqlite.migrations.apply(database, stop_before=names[version : version + 1])
+        connection.commit()
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        assert list(sqlite.differences(Database(connection, execute_plugins=False))) == []
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM _sqlite_migrations")
+        connection.execute("DROP INDEX requests_by_state")
+        found = list(sqlite.differences(Database(connection, execute_plugins=False)))
+        assert "index requests_by_state is missing" in found

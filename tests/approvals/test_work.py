@@ -204,7 +204,10 @@ def test_the_jobs_of_a_process_that_is_gone_are_due_again(desk: Desk) -> None:
         assert desk.work.take(["a"], 10) == []
         desk.work.give_back("host:9:9", taken_before=FAR_OFF)  # somebody else
         assert desk.work.take(["a"], 10) == []
+        desk.sql("UPDATE work_jobs SET taken_at = :far", far=FAR_OFF)  # by a clock that was ahead
         desk.work.give_back("host:2:2", taken_before=desk.store.now())
+        assert desk.work.take(["a"], 10) == []
+        desk.work.give_back("host:2:2", taken_before=None)
     again = desk.work.take(["a"], 10)
     assert again == [replace(first, tries=1, due_at=again[0].due_at)]
     desk.work.finish(again[0])
@@ -233,6 +236,23 @@ def test_what_a_clock_that_was_ahead_put_off_is_due_when_it_is_right_again(desk:
     assert jobs.keys() == {"old", "new"}
     assert jobs["old"].created_at == then
     assert jobs["new"].created_at <= desk.store.now()
+
+
+def test_a_click_of_a_clock_that_was_ahead_grows_no_younger(desk: Desk) -> None:
+    desk.work.add("key", "click", {}, due_at=FAR_OFF)
+    desk.sql("UPDATE work_jobs SET created_at = :far", far=FAR_OFF)
+    desk.work.pull_in(except_kinds=["b"])
+    assert [job.created_at for job in desk.work.take(["click"], 1)] == [FAR_OFF]
+
+
+def test_an_inquiry_of_a_clock_that_was_ahead_is_forgotten(desk: Desk) -> None:
+    """Else it would pass for a new one when the time comes that it names."""
+    assert desk.inquiries.begin("session", SESSION, SESSION, most=3) is not None
+    desk.work.pull_in(except_kinds=["b"])
+    assert len(desk.store.rows("SELECT 1 FROM work_inquiries")) == 1
+    desk.sql("UPDATE work_inquiries SET sent_at = :far", far=FAR_OFF)
+    desk.work.pull_in(except_kinds=["b"])
+    assert desk.store.rows("SELECT 1 FROM work_inquiries") == []
 
 
 def test_what_is_long_done_is_forgotten(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from approvals.request import Ending, Outcome, Request, State
+from tests.approvals.hooked import a_hook
 from tests.bot.world import ALICE, BOB, CEM, OUT, World, a_world, with_timing
 
 FAST = with_timing(deadline_seconds=0.6, settle_seconds=0.7, inquiry_gap_seconds=0.1)
@@ -239,17 +240,21 @@ async def test_a_late_answer_to_the_first_send_still_counts(tmp_path: Path) -> N
         assert world.moved() == [("refund", "ORD123", "5.000", "KWD")]
 
 
-async def test_an_answer_to_a_question_from_before_a_further_send_is_no_finding(tmp_path: Path) -> None:
-    """Nothing new was there before that send; of what came of it, the answer knows nothing."""
+@pytest.mark.parametrize("what", ["a further send", "a webhook"])
+async def test_an_answer_to_a_question_from_before_is_no_finding(tmp_path: Path, what: str) -> None:
+    """Nothing new was there before that; of what came since, the answer knows nothing."""
     async with doubting(tmp_path) as world:
         request = await unanswered(world, "refund ORD123 5.000")
         world.ottu.fault("slow", endpoint="inquiry", seconds_before=0.3)
         asked = len(world.inquiries_sent())
         await world.until(lambda: len(world.inquiries_sent()) > asked)
         execution = world.running.tasks.execution
-        claimed = execution.claim_again(request.id, world.request(request.id).version, CEM)
-        assert claimed is not None
-        execution.settle(request.id, claimed.attempt, Outcome(Ending.UNKNOWN, "no answer"))
+        if what == "a webhook":
+            execution.hooks.receive(a_hook(session_id=request.session_id, signed=()))
+        else:
+            claimed = execution.claim_again(request.id, world.request(request.id).version, CEM)
+            assert claimed is not None
+            execution.settle(request.id, claimed.attempt, Outcome(Ending.UNKNOWN, "no answer"))
         world.ottu.fault("slow", endpoint="inquiry", seconds_before=5)
         await asyncio.sleep(0.4)
         assert [e.kind for e in world.store.events(request.id) if e.kind == "reading"] == []

@@ -230,7 +230,7 @@ async def test_a_clock_that_is_set_makes_no_living_process_look_ended(
 
 async def test_a_process_that_an_older_version_named_is_known() -> None:
     async with somebody_else() as (process, owner):
-        host, pid, _ = owner.rsplit(":", 2)
+        host, pid = owner.partition("+")[0], process.pid
         began = psutil.Process(process.pid).create_time()
         assert processes.is_alive_here(f"{host}:{pid}:{began:.2f}")
         assert processes.is_gone(f"{host}:{pid}:{began - 5:.2f}")
@@ -271,6 +271,14 @@ async def test_a_living_process_loses_its_attempt_only_when_both_clocks_agree(tm
         assert recovered(world, row_seconds=0, own_seconds=FAR_SECONDS) is State.EXECUTING
         assert recovered(world, row_seconds=FAR_SECONDS, own_seconds=LEASE_SECONDS + 10) is State.UNKNOWN
         assert "did not come back in time" in (world.request().detail or "")
+
+
+async def test_an_attempt_from_the_future_is_given_up_by_our_own_clock(tmp_path: Path) -> None:
+    """The database's was ahead when it began: by it the lease would last for as long as that."""
+    async with somebody_else() as (_, owner), a_world(tmp_path, policy=FAST) as world:
+        await claimed_by(world, owner)
+        assert recovered(world, row_seconds=-FAR_SECONDS, own_seconds=0) is State.EXECUTING
+        assert recovered(world, row_seconds=-FAR_SECONDS, own_seconds=LEASE_SECONDS + 10) is State.UNKNOWN
 
 
 async def test_while_that_process_lives_nothing_is_sent_again_and_nobody_says_failed(tmp_path: Path) -> None:
