@@ -35,7 +35,6 @@ AFTER_HOOK: dict[Ending, State] = {
     Ending.FAILED: State.FAILED,
 }
 UNSENT = frozenset({State.CHECKING, State.PENDING, State.APPROVED})
-SAID = ("order_no", "reference_number", "amount", "result")  # what is signed, and stands in the record
 WEBHOOK = "webhook"  # how a reference became known
 
 
@@ -137,7 +136,7 @@ class Hooks:
             self._moved(request, to, hook)
         elif request.state is not State.EXECUTING and not (to is State.QUEUED and request.state is State.SUCCEEDED):
             why = alarms.webhook_contradicts(ending=hook.ending, request_id=request.id, state=request.state)
-            self._alarm(why, hook, request)
+            self._alarm_once(f"contradicted:{request.id}:{hook.signed_digest}", why, hook, request)
 
     def _of_ours(self, request: Request, hook: Hook, *, is_new: bool, others: list[Request]) -> bool:
         """One that agrees with a request of ours. False where it cannot be that request's.
@@ -177,11 +176,15 @@ class Hooks:
         return True
 
     def _is_news(self, request: Request, hook: Hook) -> bool:
-        """Written into the record, unless it stands there: the signed fields can be sent again beside any others."""
-        for event in self.store.events(request.id):
-            if event.kind == "webhook_seen" and all(event.facts.get(name) == getattr(hook, name) for name in SAID):
+        """Written into the record, unless it has been since the last send: what is signed can be sent again beside any
+        other fields."""
+        for event in reversed(list(self.store.events(request.id))):
+            if event.to_state == State.EXECUTING:
+                break
+            if event.kind == "webhook_seen" and event.facts.get("signed") == hook.signed_digest:
                 return False
-        self.store.record("webhook_seen", BOT, request_id=request.id, data=hook.shown)
+        data = {**hook.shown, "signed": hook.signed_digest}
+        self.store.record("webhook_seen", BOT, request_id=request.id, data=data)
         return True
 
     def _has_room(self, equals: list[Request], reference: str) -> bool:
@@ -249,12 +252,8 @@ class Hooks:
         denied = next((one for one in others if one.state is State.FAILED and _contradicts(one, hook)), None)
         if denied is None or hook.reference_number is None:
             return
-        told = f"doubted:{hook.reference_number}"
-        if self.work.fact(told) is not None:
-            return
-        self.work.set_fact(told, {"request": denied.id})
         why = alarms.webhook_may_contradict(ending=hook.ending, request_id=denied.id, state=denied.state)
-        self._alarm(why, hook, denied)
+        self._alarm_once(f"doubted:{hook.reference_number}", why, hook, denied)
 
     def _nobody_asked(self, hook: Hook, ours: list[Request]) -> None:
         """An operation of somebody else: the dashboard's, the gateway's, or a stolen key's. `ours`: those like it."""
@@ -288,6 +287,12 @@ class Hooks:
         )
         # The session id is not signed: a signed order number that is another one speaks of another transaction.
         return [request for request in found if hook.order_no is None or request.order_no in (None, hook.order_no)]
+
+    def _alarm_once(self, name: str, why: str, hook: Hook, request: Request) -> None:
+        """Not again for what was told by that name."""
+        if self.work.fact(name) is None:
+            self.work.set_fact(name, {"request": request.id})
+            self._alarm(why, hook, request)
 
     def _alarm(self, why: str, hook: Hook, request: Request | None) -> None:
         facts: Mapping[str, object] = hook.shown

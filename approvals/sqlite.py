@@ -102,7 +102,8 @@ def differences(database: Database) -> Iterator[str]:
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     """Kind and name → the SQL that makes it. What SQLite makes for itself has none."""
     rows = connection.execute(
-        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND tbl_name <> ?",
+        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+        " AND NOT (tbl_name = ? AND type IN ('table', 'index'))",
         [Migrations.migrations_table],
     )
     return {(kind, name): sql for kind, name, sql in rows}

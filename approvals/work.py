@@ -262,8 +262,9 @@ class Work:
                 **names,
             )
             self.on_change()
-        if self.store.rows("SELECT 1 FROM work_inquiries WHERE sent_at > :now LIMIT 1", now=now):
-            self._execute("DELETE FROM work_inquiries WHERE sent_at > :now", now=now)
+        soon = later(now, seconds=1)  # another process may begin one just now
+        if self.store.rows("SELECT 1 FROM work_inquiries WHERE sent_at > :soon LIMIT 1", soon=soon):
+            self._execute("DELETE FROM work_inquiries WHERE sent_at > :soon", soon=soon)
 
     def forget_done(self) -> None:
         before = later(self.store.now(), days=-KEEP_DONE_DAYS)

@@ -33,7 +33,7 @@ STOPPED_SECONDS = 2.0
 STILL_SENDING_SECONDS = 5.0
 SETTLE_AGAIN_SECONDS = 1.0
 QUEUED_LOOK_SECONDS = 8 * 3600.0  # Ottu allows three inquiries a day
-TIMERS = ("expire", "lapse", "overdue", "remind")  # the row's own times, by the database's clock
+TIMERS = ("expire", "lapse", "overdue", "remind", "head")  # the row's own times, by the database's clock
 QUEUED_CHILD_SECONDS = 15 * 60.0  # for retrieving the queued refund itself, which Ottu does not throttle
 
 

@@ -107,6 +107,10 @@ def put_together(
     return Parts(people, tasks, executing, homes, worker, delivery)
 
 
+def _tells_of_one_given_up(store: Store, job: Job) -> bool:
+    return job.kind == "alarm" and store.event(int(job.payload["seq"])).facts.get("why") == alarms.GAVE_UP
+
+
 def _gave_up(store: Store, work: Work, delivery: Delivery) -> Callable[[Job], None]:
     def gave_up(job: Job) -> None:
         user = job.payload.get("user")
@@ -114,7 +118,7 @@ def _gave_up(store: Store, work: Work, delivery: Delivery) -> Callable[[Job], No
             store.record("gave_up", "bot", data={"job": job.key})
             if user:
                 delivery.answer_later(f"gave_up:{job.key}", str(user), private.WENT_WRONG)
-            elif job.kind != "alarm":  # else one after the other, for ever
+            elif not _tells_of_one_given_up(store, job):  # else one after the other, for ever
                 raise_alarm(store, work, alarms.GAVE_UP, {"job": job.key})
 
     return gave_up

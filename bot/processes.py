@@ -57,7 +57,11 @@ def is_alive_here(owner: str) -> bool:
 
 def is_gone(owner: str) -> bool:
     """True where the process is known to have ended. Of another host nothing is known."""
-    where, pid, began = owner.rsplit(":", 2)
+    try:
+        where, pid, began = owner.rsplit(":", 2)
+        number, seconds = int(pid), float(began)
+    except ValueError:
+        return False  # no name that we gave
     host, _, boot = where.partition("+")
     now = _boot()
     if host != socket.gethostname() or (boot and not now):
@@ -65,8 +69,8 @@ def is_gone(owner: str) -> bool:
     if boot not in ("", now):
         return True  # this machine has been started again since
     try:
-        process = psutil.Process(int(pid))
-        same = abs(_began(process, boot) - float(began)) <= SAME_SECONDS
+        process = psutil.Process(number)
+        same = abs(_began(process, boot) - seconds) <= SAME_SECONDS
         return not same or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

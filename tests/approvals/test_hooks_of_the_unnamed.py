@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from approvals.closing import Closing, Found
 from approvals.request import Ending, Outcome, Request, State
 
@@ -78,7 +80,8 @@ def test_a_word_that_contradicts_what_people_said_raises_an_alarm_whatever_is_no
     queued = desk.execution.settle(claimed.id, 1, QUEUED)
     for person in (BOB, CEM):
         Closing(desk.service).close(queued.id, person, "failed", "looked", MEMBERS, may_fail=True)
-    desk.execution.hooks.receive(DECIDED)
+    for source in ("input", "another", None):
+        desk.execution.hooks.receive(replace(DECIDED, source=source))
     assert desk.row(queued).state is State.FAILED
     assert len(alarms(desk)) == 1
 
@@ -94,6 +97,12 @@ def test_a_word_that_is_told_again_beside_other_unsigned_fields_changes_nothing_
         desk.execution.hooks.receive(a_hook(reference_number="REF-1", source=f"{number}", session_id=None))
     assert seen(desk) == ["REF-1"]
     assert closing.offers_resend(desk.row(following))
+    assert desk.execution.claim_again(following.id, desk.row(following).version, CEM) is not None
+    desk.execution.settle(following.id, 2, NO_ANSWER)
+    assert closing.by_children(following.id, now(desk, child("refunded"))) is Found.NOTHING_NEW
+    receive(desk, "REF-1")  # it may be about that send
+    assert seen(desk) == ["REF-1", "REF-1"]
+    assert not closing.offers_resend(desk.row(following))
 
 
 def test_one_that_was_sent_twice_stays_so_while_the_bank_decides(desk: Desk) -> None:

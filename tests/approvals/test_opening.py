@@ -172,6 +172,8 @@ def test_a_file_of_an_earlier_version_is_as_that_version_made_it(tmp_path: Path,
         assert list(sqlite.differences(Database(connection, execute_plugins=False))) == []
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM _sqlite_migrations")
+        connection.execute("CREATE TRIGGER later AFTER INSERT ON _sqlite_migrations BEGIN DELETE FROM work_facts; END")
         connection.execute("DROP INDEX requests_by_state")
         found = list(sqlite.differences(Database(connection, execute_plugins=False)))
         assert "index requests_by_state is missing" in found
+        assert "trigger later was added" in found

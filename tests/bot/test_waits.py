@@ -234,6 +234,8 @@ async def test_a_process_that_an_older_version_named_is_known() -> None:
         began = psutil.Process(process.pid).create_time()
         assert processes.is_alive_here(f"{host}:{pid}:{began:.2f}")
         assert processes.is_gone(f"{host}:{pid}:{began - 5:.2f}")
+        for strange in ("", "nobody", f"{host}:{pid}:yesterday", f"{host}:0x10:1.0"):
+            assert not processes.is_gone(strange)
 
 
 async def claimed_by(world: World, owner: str) -> Request:
