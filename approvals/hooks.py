@@ -167,7 +167,7 @@ class Hooks:
             return False
         if request.state not in {State.SUCCEEDED, State.FAILED} or _contradicts(request, hook):
             return False
-        if not others:
+        if not others and is_proof(request, hook):  # of a payment, it would pass for the name of a refund
             self.work.note_reference(hook.reference_number, request.id, WEBHOOK)
         elif not self._has_room([request, *others], hook.reference_number):
             return False

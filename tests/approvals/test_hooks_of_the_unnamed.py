@@ -8,7 +8,7 @@ from approvals.closing import Closing, Found
 from approvals.request import Ending, Outcome, Request, State
 
 from .factories import BOB, CEM, MEMBERS, Desk, refused
-from .hooked import NO_ANSWER, QUEUED, a_hook, alarms, an_unknown, read_now
+from .hooked import NO_ANSWER, QUEUED, SIGNED, a_hook, alarms, an_unknown, read_now
 from .unknowns import child, now
 
 DONE = Outcome(Ending.SUCCEEDED, "", 5_000)  # Ottu named no reference number
@@ -55,6 +55,29 @@ def test_more_words_than_requests_raise_an_alarm(desk: Desk) -> None:
     assert [alarm["reference_number"] for alarm in alarms(desk)] == ["THREE"]
     receive(desk, "TWO", "FOUR")
     assert [alarm["reference_number"] for alarm in alarms(desk)] == ["THREE", "FOUR"]
+
+
+def test_a_word_that_is_no_proof_is_no_name(desk: Desk) -> None:
+    """What is signed is the state of a payment; else the late word on the first would be the proof of the next."""
+    first = unnamed(desk)
+    for number, state in enumerate(("paid", "created")):
+        desk.execution.hooks.receive(
+            a_hook(reference_number=f"PAYMENT-{number}", state=state, signed=(*SIGNED, "state"))
+        )
+    assert not desk.work.has_reference(first.id)
+    following = an_unknown(desk)
+    receive(desk, "FIRST")
+    assert desk.row(following).state is State.UNKNOWN
+
+
+def test_the_word_that_is_one_names_it_also_after_one_that_is_none(desk: Desk) -> None:
+    first = unnamed(desk)
+    desk.execution.hooks.receive(a_hook(reference_number="PAYMENT", state="paid", signed=(*SIGNED, "state")))
+    receive(desk, "FIRST")
+    assert desk.work.has_reference(first.id)
+    following = an_unknown(desk)
+    receive(desk, "SECOND")
+    assert desk.row(following).state is State.SUCCEEDED
 
 
 DECIDED = a_hook(reference_number=QUEUED.reference_number, child_state=None)

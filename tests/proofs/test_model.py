@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from approvals.request import MOVES, OPEN, Ending, State
-from tests.approvals.factories import ALICE
+from tests.approvals.factories import ALICE, BOB, CEM
 from tests.proofs.model import Requests, run
 
 EXAMPLES = 50
@@ -47,6 +47,22 @@ def test_a_run_keeps_every_promise_and_leaves_no_part_idle() -> None:
         if not idle:
             return
     raise AssertionError(f"never reached: {idle}")
+
+
+def test_what_the_model_found_at_length() -> None:
+    """A refund that people called done; a payment's webhook that looks like its own; an equal refund that is lost; and
+    then the late webhook of the first."""
+    state = Requests()
+    state.open(sent="done, lost", cancelled="lost", copied=False)
+    try:
+        state.close(which=0, people=[CEM, BOB], wrong=False, may_fail=True)
+        state.webhook(which=0, how="of a payment")
+        state.ask(number=2, person=ALICE, amount="5.000", destination="pg", then="lost", is_heard=False)
+        state.give_up(which=0)
+        state.webhook(which=0, how="right")
+        state.promises()
+    finally:
+        state.teardown()
 
 
 def test_what_the_model_found_once() -> None:
