@@ -241,7 +241,7 @@ async def whole_bots(folder: Path, refunds: int, processes: int) -> list[str]:
         for number in range(refunds):
             world.ottu.create(f"ROW{number}", "20.000", "KWD")
         await asyncio.gather(*(world.type(ALICE, f"refund ROW{number} 5.000") for number in range(refunds)))
-        await world.until(lambda: len(world.cards()) == refunds, 120)
+        await world.until(lambda: len(world.cards()) == refunds, 60 + 3 * refunds)  # 30 inquiries a minute
         clicks = [world.press(person, "approve", card) for card in world.cards() for person in (BOB, CEM) * 2]
         await asyncio.gather(*clicks)
         await world.until(lambda: all(request.state is State.SUCCEEDED for request in world.requests()), 120)
