@@ -43,7 +43,7 @@ def long(seed: int) -> dict[str, Proof]:
     """Hours. All but the mutation gate, which has one length only."""
     return {
         "model": lambda: model.run(3_000, seed),
-        "contention": lambda: contention.run(seed, requests=2_000, refunds=90),
+        "contention": lambda: contention.run(seed, requests=1_000, refunds=90),
         "surroundings": lambda: surroundings.run(rounds=5),
         "simulation": lambda: simulation.run(100_000, seed),
         "crashes": lambda: crashes.run(10_000, seed, pairs=True),
