@@ -136,10 +136,11 @@ class Delivery:
 
     def _shown(self, request: Request, ts: str) -> None:
         """Slack shows that version. Where this process was frozen, others have brought the card further meanwhile."""
-        self.work.card_shown(request.id, ts=ts, version=request.version)
-        current = self.store.get(request.id)
-        if current is not None and current.version > request.version:
-            self.work.show_card(request.id)
+        with self.store.transaction():  # else nobody would bring the card further where the second half fails
+            self.work.card_shown(request.id, ts=ts, version=request.version)
+            current = self.store.get(request.id)
+            if current is not None and current.version > request.version:
+                self.work.show_card(request.id)
 
     async def link(self, job: Job) -> None:
         """Keep the card's permanent link, for lists."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,26 @@ async def test_whoever_has_lost_the_job_posts_no_card(desk: Desk) -> None:
     card = desk.work.card(request.id)
     assert card is not None
     assert card.ts == "5.5"
+
+
+async def test_a_card_that_was_posted_late_is_taken_over_wholly_or_not_at_all(desk: Desk) -> None:
+    """The database fails in between: the card that the others posted stays the card, and is as its row."""
+    request = a_pending(desk)
+    slow = SlowSlack()
+    task = await frozen_in(a_delivery(desk, slow), take_card(desk.work), "chat.postMessage", slow)
+    with another(desk) as other:
+        desk.work.give_back(desk.work.owner, taken_before=None)
+        swift = SlowSlack()
+        swift.through.set()
+        first, _ = take_card(other.work), other.approve(request, CEM)
+        await a_delivery(other, swift).card(first)
+        other.work.finish(first)
+        second = take_card(other.work)
+        await a_delivery(other, swift).card(second)
+        other.work.finish(second)
+        shown = other.work.card(request.id)
+    desk.store.database.execute("CREATE TRIGGER fails BEFORE UPDATE ON work_jobs BEGIN SELECT RAISE(ABORT, 'so'); END")
+    slow.through.set()
+    with pytest.raises(sqlite3.IntegrityError):
+        await task
+    assert desk.work.card(request.id) == shown

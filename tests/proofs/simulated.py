@@ -40,6 +40,7 @@ WAKE_SECONDS = 0.4  # so soon a process sees what another has written
 TROUBLED_SECONDS = 400.0
 CALM_ROUND_SECONDS = 2_400.0
 MOST_CALM_ROUNDS = 45
+MOST_LAST_SECONDS = 120
 MOST_HITS = 10  # of those that a theme makes frequent: else nothing would ever get done
 
 
@@ -328,6 +329,15 @@ class Simulation:
             if not any(request.is_open and not self.may_wait(request) for request in self.rows()):
                 break
         await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
+        for _ in range(MOST_LAST_SECONDS):  # something may have come at the last moment
+            if not self._is_busy():
+                break
+            await asyncio.sleep(1)
+
+    def _is_busy(self) -> bool:
+        """Has somebody a job in hand, or is one due?"""
+        sql = "SELECT 1 FROM work_jobs WHERE done_at IS NULL AND (owner IS NOT NULL OR due_at <= :now) LIMIT 1"
+        return bool(self._reader.rows(sql, now=self._reader.now()))
 
     async def _resume(self) -> None:
         while self.is_paused():
