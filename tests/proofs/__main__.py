@@ -29,7 +29,7 @@ Proof = Callable[[], Figures]
 def short(seed: int) -> dict[str, Proof]:
     """Under half an hour on two cores."""
     return {
-        "model": lambda: model.run(1_000, seed),
+        "model": lambda: model.run(500, seed),
         "contention": lambda: contention.run(seed),
         "surroundings": surroundings.run,
         "simulation": lambda: simulation.run(10_000, seed),
