@@ -321,6 +321,15 @@ class Simulation:
         self.trouble()
         await asyncio.sleep(700)
         self.patient = self.random.random() < self.theme.patient
+        await self._everybody_has_time()
+        await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
+        await self._everybody_has_time()  # the bank may have decided meanwhile, or be silent for too long
+        for _ in range(MOST_LAST_SECONDS):  # something may have come at the last moment
+            if not self._is_busy():
+                break
+            await asyncio.sleep(1)
+
+    async def _everybody_has_time(self) -> None:
         for _ in range(MOST_CALM_ROUNDS):
             await self._resume()
             if not self.patient:
@@ -328,11 +337,6 @@ class Simulation:
             await asyncio.sleep(CALM_ROUND_SECONDS)
             if not any(request.is_open and not self.may_wait(request) for request in self.rows()):
                 break
-        await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
-        for _ in range(MOST_LAST_SECONDS):  # something may have come at the last moment
-            if not self._is_busy():
-                break
-            await asyncio.sleep(1)
 
     def _is_busy(self) -> bool:
         """Has somebody a job in hand, or is one due?"""
