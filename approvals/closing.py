@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from approvals.alarms import raise_alarm
+from approvals.audit import Event
 from approvals.children import KINDS, new_children, same_sums, state_of
 from approvals.following import BOT, follow
 from approvals.policy import Members, Policy, groups_of
@@ -18,7 +19,7 @@ from approvals.request import Operation, Refusal, Request, State
 from approvals.sentences import alarms, executing
 from approvals.sentences import closing as sentences
 from approvals.service import Service
-from approvals.store import Store, later, seconds_between
+from approvals.store import Store, is_within, later, seconds_between
 from approvals.work import Work
 
 FRESH_SECONDS_MINIMUM = 60.0
@@ -150,7 +151,7 @@ class Closing:
         first = request.doubtful_attempt or request.attempt  # the first that may have reached Ottu
         sent = [e.at for e in self.store.events(request.id) if e.facts.get("set", {}).get("attempt") == first]
         read_at = request.figures_at
-        if not sent or read_at is None or not 0 <= seconds_between(read_at, sent[0]) <= BASELINE_SECONDS:
+        if not sent or read_at is None or not is_within(BASELINE_SECONDS, read_at, sent[0]):
             return False
         return not self.work.others_acted(request.session_id, request.order_no, read_at)
 
@@ -176,7 +177,7 @@ class Closing:
     def last_reading(self, request: Request) -> dict[str, object] | None:
         """The last reading of an unknown outcome, since its last send and since the last word of a webhook."""
         for event in reversed(list(self.store.events(request.id))):
-            if event.to_state == State.EXECUTING or event.kind == "webhook_seen":
+            if _overtakes(event):
                 return None
             if event.kind == "reading":
                 return {key: event.facts.get(key) for key in ("found", "state", "children", "attempt")} | {
@@ -189,15 +190,12 @@ class Closing:
 
         A question that was asked before knows nothing of that.
         """
-        return any(
-            event.seq > head and (event.to_state == State.EXECUTING or event.kind == "webhook_seen")
-            for event in self.store.events(request_id)
-        )
+        return any(event.seq > head and _overtakes(event) for event in self.store.events(request_id))
 
     def _is_fresh(self, reading: dict[str, object]) -> bool:
         """A reading counts for as long as Ottu would not let us make another; one from the future does not."""
-        age = seconds_between(str(reading["at"]), self.store.now())
-        return 0 <= age <= max(self.policy.timing.inquiry_gap_seconds, FRESH_SECONDS_MINIMUM)
+        seconds = max(self.policy.timing.inquiry_gap_seconds, FRESH_SECONDS_MINIMUM)
+        return is_within(seconds, str(reading["at"]), self.store.now())
 
     def has_fresh_reading(self, request: Request) -> bool:
         """May a decision rest on what was read last?"""
@@ -347,3 +345,8 @@ class Closing:
     def _moved(self, request: Request) -> Request:
         follow(self.work, self.store, request, self.policy.timing)
         return request
+
+
+def _overtakes(event: Event) -> bool:
+    """Does what was read before it say nothing any more? Another send, or the word of a webhook."""
+    return event.to_state == State.EXECUTING or event.kind == "webhook_seen"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from approvals.request import State
-from approvals.store import Store, later, seconds_between
+from approvals.store import Store, is_within, later, seconds_between
 from approvals.work import note_reference, others_acted
 
 MOST = 3
@@ -126,7 +126,7 @@ class Inquiries:
         if found is None:
             return None
         stored, head = found
-        if not 0 <= seconds_between(stored.sent_at, self.store.now()) <= self.gap_seconds():
+        if not is_within(self.gap_seconds(), stored.sent_at, self.store.now()):
             return None
         session = session_id or stored.answer.get("session_id")
         order_no = stored.answer.get("order_no") or (reference if kind == "order" else None)

@@ -41,6 +41,14 @@ def seconds_between(earlier: str, later_: str) -> float:
     return (datetime.fromisoformat(later_) - datetime.fromisoformat(earlier)).total_seconds()
 
 
+def is_within(seconds: float, since: str, now: str, *, ahead_seconds: float = 0.0) -> bool:
+    """Is it at most so long ago, and not in the future, which a clock that was ahead has written?
+
+    `ahead_seconds`: so much of the future is what the correction of a clock leaves.
+    """
+    return -ahead_seconds <= seconds_between(since, now) <= seconds
+
+
 @dataclass(frozen=True)
 class Waiting:
     """Of a request that waits for decisions, what tells who may decide: there may be thousands."""

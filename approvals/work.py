@@ -71,6 +71,12 @@ def note_reference(store: Store, reference: str, request_id: str | None, source:
     )
 
 
+def _listed(kinds: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Names for a list in SQL, and what they stand for."""
+    names = {f"kind{number}": kind for number, kind in enumerate(kinds)}
+    return ", ".join(f":{name}" for name in names), names
+
+
 def others_acted(store: Store, session_id: str | None, order_no: str | None, since: str) -> bool:
     """Has a webhook told of an operation on this transaction since then that may be somebody else's?"""
     rows = store.rows(
@@ -139,10 +145,10 @@ class Work:
         """Take up to `limit` jobs of these kinds that are due, the longest due first. To take none writes nothing."""
         if limit <= 0 or not kinds:
             return []
-        names = {f"kind{number}": kind for number, kind in enumerate(kinds)}
+        listed, names = _listed(kinds)
         rows = self.store.rows(
             "UPDATE work_jobs SET owner = :owner, taken_at = :now, tries = tries + 1"
-            f" WHERE id IN (SELECT id FROM work_jobs WHERE kind IN ({', '.join(':' + name for name in names)})"
+            f" WHERE id IN (SELECT id FROM work_jobs WHERE kind IN ({listed})"
             " AND done_at IS NULL AND owner IS NULL AND due_at <= :now ORDER BY due_at, id LIMIT :most)"
             " RETURNING id, key, kind, payload, created_at, due_at, tries",
             owner=self.owner,
@@ -248,10 +254,10 @@ class Work:
         A click of that time keeps it, and so is too old; inquiries of that time are forgotten.
         """
         now = self.store.now()
-        names = {f"kind{number}": kind for number, kind in enumerate(except_kinds)}
+        listed, names = _listed(except_kinds)
         late = (
             "done_at IS NULL AND owner IS NULL AND due_at > :now AND (created_at > :now OR taken_at > :now)"
-            f" AND kind NOT IN ({', '.join(':' + name for name in names)})"
+            f" AND kind NOT IN ({listed})"
         )
         if self.store.rows(f"SELECT 1 FROM work_jobs WHERE {late} LIMIT 1", now=now, **names):
             self._execute(

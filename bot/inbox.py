@@ -6,7 +6,8 @@ event, the answer, and the end of the job. So a payload is decided once, wheneve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from approvals.closing import Closing
@@ -17,7 +18,7 @@ from approvals.sentences import asking, deciding, private
 from approvals.sentences import closing as closing_words
 from approvals.sentences import request_form as form_words
 from approvals.service import CLICK_COUNTS_SECONDS, Service
-from approvals.store import Store, seconds_between
+from approvals.store import Store, is_within
 from approvals.work import Job, Work
 from bot import answers, commands, request_form
 from bot.delivery import Delivery
@@ -122,8 +123,7 @@ class Inbox:
         """Says what would be sent, and asks: the second `/ottu resume` within a minute does it."""
         waiting = self.store.in_states(State.APPROVED)
         asked = self.work.fact(RESUME_ASKED)
-        age = seconds_between(asked["at"], self.store.now()) if asked and asked["by"] == user else None
-        fresh = age is not None and -CLOCK_SECONDS <= age <= RESUME_SECONDS
+        fresh = asked and asked["by"] == user and self._is_within(RESUME_SECONDS, asked["at"])
         restored = self.execution.why_restored()
         if (waiting or restored) and not fresh and self.execution.is_paused():
             self.work.set_fact(RESUME_ASKED, {"by": user, "at": self.store.now()})
@@ -252,12 +252,11 @@ class Inbox:
         except Refusal as refusal:
             self._refuse(job, "inquiry", refusal)
             return
-        with self.store.transaction():
-            if not self.work.holds(job):
+        with self._concluded(job) as is_ours:
+            if not is_ours:
                 return
             self.store.record("inquiry", user, data={"reference": reference.value, "kind": reference.kind})
             self._answer(job, answer)
-            self.work.finish(job)
 
     # --- clicks and forms
 
@@ -272,7 +271,7 @@ class Inbox:
     def _click(self, job: Job, action: str, members: Members) -> Answer | None:
         request_id, _, digest = str(job.payload["value"]).partition(":")
         user = str(job.payload["user"])
-        if not -CLOCK_SECONDS <= seconds_between(job.created_at, self.store.now()) <= CLICK_COUNTS_SECONDS:
+        if not self._is_within(CLICK_COUNTS_SECONDS, job.created_at):
             raise Refusal(deciding.TOO_SLOW, kind="too_old")
         request = self.service.known(request_id)
         if action == "again":  # the requester's own click has opened the form
@@ -301,6 +300,9 @@ class Inbox:
                 raise Refusal(deciding.NO_SUCH_ACTION, kind="unknown_action")
         return None
 
+    def _is_within(self, seconds: float, since: str) -> bool:
+        return is_within(seconds, since, self.store.now(), ahead_seconds=CLOCK_SECONDS)
+
     def _check_place(self, job: Job, request: Request) -> None:
         """A click counts from the card's own channel and message, or from the clicker's own App Home; our own app's."""
         known_app = (self.work.fact(APP) or {}).get("id")
@@ -319,32 +321,38 @@ class Inbox:
 
     # --- one transaction a payload
 
+    @contextmanager
+    def _concluded(self, job: Job) -> Iterator[bool]:
+        """A transaction at the end of which the job is done. False where this process was frozen so long that another
+        one has taken the job: that one decides."""
+        with self.store.transaction():
+            yield self.work.holds(job)
+            self.work.finish(job)
+
     def _decide(self, job: Job, wanted: str, decide: Callable[[], Answer | None], named: str | None = None) -> None:
         try:
-            with self.store.transaction():
-                if not self.work.holds(job):
-                    return  # frozen so long that another process has taken it: that one decides
+            with self._concluded(job) as is_ours:
+                if not is_ours:
+                    return
                 head = self.store.head()
                 answer = decide()
                 if self.store.head() != head:
                     wake(self.work, str(job.payload["user"]))
                 if answer is not None:
                     self._answer(job, answer)
-                self.work.finish(job)
         except Refusal as refusal:
             self._refuse(job, wanted, refusal, named)
 
     def _refuse(self, job: Job, wanted: str, refusal: Refusal, named: str | None = None) -> None:
         """Say no, and write down that we did."""
         request_id = named or str(job.payload.get("value") or "").partition(":")[0][:LONGEST_NAME] or None
-        with self.store.transaction():
-            if not self.work.holds(job):
+        with self._concluded(job) as is_ours:
+            if not is_ours:
                 return
             self.service.refused_attempt(str(job.payload["user"]), wanted, refusal, request_id)
             unread = self.people.unread(self.policy) if refusal.kind in OF_GROUPS else []
             text = sentence(" ".join([str(refusal), *unread]))
             self._answer(job, refusal.for_slack if isinstance(refusal, ChannelRefusal) else text)
-            self.work.finish(job)
 
     def _answer(self, job: Job, text: Answer) -> None:
         self.delivery.answer_later(

@@ -40,6 +40,7 @@ from tests.approvals.factories import (
 from tests.bot.test_restart import Process
 from tests.bot.world import World, a_world, with_timing
 from tests.proofs.figures import Figures
+from tests.proofs.jobs import is_busy
 
 Got = TypeVar("Got")
 PROCESSES = 8
@@ -245,17 +246,8 @@ async def whole_bots(folder: Path, refunds: int, processes: int) -> list[str]:
         clicks = [world.press(person, "approve", card) for card in world.cards() for person in (BOB, CEM) * 2]
         await asyncio.gather(*clicks)
         await world.until(lambda: all(request.state is State.SUCCEEDED for request in world.requests()), 120)
-        await world.until(lambda: not _under_way(world), 120)
+        await world.until(lambda: not is_busy(world.store), 120)  # what is sent a second time, say
         return _of_bots(world, refunds)
-
-
-def _under_way(world: World) -> list[str]:
-    """The jobs that somebody has in hand, or that are due: what is sent a second time, say."""
-    jobs = world.store.rows(
-        "SELECT key FROM work_jobs WHERE done_at IS NULL AND (owner IS NOT NULL OR due_at <= :now)",
-        now=world.store.now(),
-    )
-    return [str(job["key"]) for job in jobs]
 
 
 def _of_bots(world: World, refunds: int) -> list[str]:

@@ -25,6 +25,7 @@ from approvals.store import Store
 from bot.app import CROCKFORD
 from tests.proofs.beginnings import EPOCH, policy, template
 from tests.proofs.crowd import BOB, CEM, Crowd
+from tests.proofs.jobs import is_busy
 from tests.proofs.memory import MEMORY
 from tests.proofs.oracles import Oracles
 from tests.proofs.postman import Postman
@@ -325,7 +326,7 @@ class Simulation:
         await asyncio.sleep(self.theme.goes_on_seconds)  # the cards follow
         await self._everybody_has_time()  # the bank may have decided meanwhile, or be silent for too long
         for _ in range(MOST_LAST_SECONDS):  # something may have come at the last moment
-            if not self._is_busy():
+            if not is_busy(self._reader):
                 break
             await asyncio.sleep(1)
 
@@ -337,11 +338,6 @@ class Simulation:
             await asyncio.sleep(CALM_ROUND_SECONDS)
             if not any(request.is_open and not self.may_wait(request) for request in self.rows()):
                 break
-
-    def _is_busy(self) -> bool:
-        """Has somebody a job in hand, or is one due?"""
-        sql = "SELECT 1 FROM work_jobs WHERE done_at IS NULL AND (owner IS NOT NULL OR due_at <= :now) LIMIT 1"
-        return bool(self._reader.rows(sql, now=self._reader.now()))
 
     async def _resume(self) -> None:
         while self.is_paused():

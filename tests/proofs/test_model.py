@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from approvals.request import MOVES, OPEN, Ending, State
 from tests.approvals.factories import ALICE, BOB, CEM
 from tests.proofs.model import Requests, run
@@ -49,31 +52,34 @@ def test_a_run_keeps_every_promise_and_leaves_no_part_idle() -> None:
     raise AssertionError(f"never reached: {idle}")
 
 
+@contextmanager
+def some_requests(cancelled: str) -> Iterator[Requests]:
+    """A refund of which nothing was heard, though it is done; and a cancelled link."""
+    state = Requests()
+    state.open(sent="done, lost", cancelled=cancelled, copied=False)
+    try:
+        yield state
+    finally:
+        state.teardown()
+
+
 def test_what_the_model_found_at_length() -> None:
     """A refund that people called done; a payment's webhook that looks like its own; an equal refund that is lost; and
     then the late webhook of the first."""
-    state = Requests()
-    state.open(sent="done, lost", cancelled="lost", copied=False)
-    try:
+    with some_requests(cancelled="lost") as state:
         state.close(which=0, people=[CEM, BOB], wrong=False, may_fail=True)
         state.webhook(which=0, how="of a payment")
         state.ask(number=2, person=ALICE, amount="5.000", destination="pg", then="lost", is_heard=False)
         state.give_up(which=0)
         state.webhook(which=0, how="right")
         state.promises()
-    finally:
-        state.teardown()
 
 
 def test_what_the_model_found_once() -> None:
     """A refund is done, which a reading proves; an equal one is sent, and lost; then comes the webhook of the first."""
-    state = Requests()
-    state.open(sent="done, lost", cancelled="done, lost", copied=False)
-    try:
+    with some_requests(cancelled="done, lost") as state:
         state.look(which=0, is_another=0)
         state.ask(number=2, person=ALICE, amount="5.000", destination="pg", then="lost", is_heard=False)
         state.give_up(which=0)
         state.webhook(which=0, how="right")
         state.promises()
-    finally:
-        state.teardown()
