@@ -394,3 +394,5 @@ STATEMENTS = [REQUESTS, APPROVALS, CLOSINGS, EVENTS, *INDEXES, *TRIGGERS, *WORK,
 INDEX_OF_TIME = "CREATE INDEX requests_by_time ON requests (state_at)"
 # Since the third: how far the record had come when an inquiry was sent (0: not known, and older than anything).
 HEAD_OF_INQUIRY = "ALTER TABLE work_inquiries ADD COLUMN head INTEGER NOT NULL DEFAULT 0"
+# And those of the last minute, or of the future, are found without reading all that ever were.
+INQUIRIES_BY_TIME = "CREATE INDEX work_inquiries_by_time ON work_inquiries (sent_at)"

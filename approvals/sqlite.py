@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from approvals.schema import HEAD_OF_INQUIRY, INDEX_OF_TIME, STATEMENTS
+from approvals.schema import HEAD_OF_INQUIRY, INDEX_OF_TIME, INQUIRIES_BY_TIME, STATEMENTS
 
 MOST_NAMED = 20  # places in which a damaged file is damaged
 BUSY_SECONDS = 1.0  # another process may hold the write lock that long before we say "not accepted"
@@ -30,8 +30,9 @@ def m002_what_ended_lately(db: Database) -> None:
 
 
 @migrations()
-def m003_head_of_an_inquiry(db: Database) -> None:
+def m003_when_an_inquiry_was_sent(db: Database) -> None:
     db.conn.execute(HEAD_OF_INQUIRY)
+    db.conn.execute(INQUIRIES_BY_TIME)
 
 
 def open_database(path: Path) -> Database:
